@@ -1,0 +1,122 @@
+# make [CC=clang] [BUILD=release|asan|tsan] [WERROR=1]; the other targets are listed in README.md.
+# A new .c file under lib/, cmd/ or test/ is found by itself.  Local choices go into config.mk.
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include config.mk
+
+VERSION := 1.0.0
+BUILD   ?= release
+PREFIX  ?= /usr/local
+
+std     := -std=gnu11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64
+warn    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+           -Wwrite-strings -Wvla -Wformat=2 $(if $(WERROR),-Werror)
+stop    := -fno-sanitize-recover=all -fno-omit-frame-pointer
+release := -O2 -g
+asan    := -O1 -g -fsanitize=address,undefined $(stop)
+tsan    := -O1 -g -fsanitize=thread $(stop)
+fuzzing := -O1 -g -fsanitize=fuzzer-no-link,address,undefined $(stop)
+kinds   := release asan tsan fuzzing
+$(if $(filter $(BUILD),$(kinds)),,$(error BUILD is '$(BUILD)', not one of: $(kinds)))
+
+# Rounding is what this library is about: no contraction, no -ffast-math, no -march=native.
+modules := jansson libzip zlib libcrypto
+libs    := $(shell pkg-config --libs $(modules) 2>/dev/null || echo -ljansson -lzip -lz -lcrypto) -lm
+paths   := $(shell pkg-config --cflags $(modules) 2>/dev/null)
+flags    = $(std) $(warn) $($(BUILD)) $(opt) -ffp-contract=off -fno-math-errno -pthread -Ilib \
+           $(paths) -DLOOM_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS)
+
+out      := build/$(notdir $(lastword $(CC)))-$(BUILD)
+lib_src  := $(wildcard lib/*/*.c)
+cmd_src  := $(filter-out cmd/cmd.c,$(wildcard cmd/*.c))
+unit_src := $(wildcard test/unit/*.c)
+fuzz_src := $(filter-out test/fuzz/main.c,$(wildcard test/fuzz/*.c))
+obj       = $(patsubst %.c,$(out)/%.o,$(1))
+probes   := $(patsubst %.c,$(out)/%,$(wildcard test/cmd/*.c))
+programs := $(patsubst cmd/%.c,$(out)/bin/%,$(cmd_src))
+tests    := $(patsubst %.c,$(out)/%,$(unit_src) $(fuzz_src))
+
+all: $(programs) $(probes) $(tests)
+	$(if $(filter release,$(BUILD)),@ln -sfn $(notdir $(out))/bin build/bin)
+
+$(out)/libloom.a: $(call obj,$(lib_src))
+	$(AR) rcs $@.$$$$ $^ && mv $@.$$$$ $@
+
+$(out)/bin/%: $(out)/cmd/%.o $(out)/cmd/cmd.o $(out)/libloom.a
+	@mkdir -p $(@D)
+	$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
+
+# libFuzzer brings its own main; in every other build ours replays the corpus.
+fuzz_main := $(if $(filter fuzzing,$(BUILD)),-fsanitize=fuzzer,$(out)/test/fuzz/main.o)
+$(out)/test/fuzz/%: $(out)/test/fuzz/%.o $(out)/test/fuzz/main.o $(out)/libloom.a
+	$(CC) $(flags) $(LDFLAGS) -o $@ $< $(fuzz_main) $(out)/libloom.a $(libs)
+
+$(probes): $(out)/%: $(out)/%.o $(out)/cmd/cmd.o $(out)/libloom.a
+	$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
+
+$(out)/test/unit/%: $(out)/test/unit/%.o $(out)/libloom.a
+	$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
+
+$(out)/%.o: %.c Makefile | $(out)/libraries
+	@mkdir -p $(@D)
+	$(CC) $(flags) -MMD -MP -c -o $@ $<
+
+# The inner loops gain from -O3; nothing else does.
+$(out)/lib/num/kernel_%.o $(out)/lib/num/func.o: opt = $(if $(filter release,$(BUILD)),-O3)
+
+$(out)/libraries:
+	@mkdir -p $(@D)
+	@CC='$(CC)' CFLAGS='$(CPPFLAGS) $(CFLAGS)' contrib/install-deps --headers
+	@touch $@
+
+-include $(wildcard $(addprefix $(out)/,lib/*/*.d cmd/*.d test/*/*.d))
+-include contrib/bedrocks.mk
+
+make_again = @+$(MAKE) --no-print-directory
+run_env    = OUT='$(out)' CC='$(CC)' BUILD='$(BUILD)' VERSION='$(VERSION)' \
+             PYTHON="$${PYTHON:-$(or $(PYTHON),$(CURDIR)/build/venv/bin/python)}" \
+             PYTHONPATH='$(CURDIR)/contrib/python'
+
+check:
+	@contrib/install-deps check
+	$(make_again) all
+	@$(run_env) test/run $(SUITES)
+
+lint:
+	@contrib/install-deps lint
+	$(make_again) all
+	@$(run_env) test/run lint
+
+format:
+	clang-format -i $(wildcard lib/*.h lib/*/*.[ch] cmd/*.[ch] test/*/*.[ch])
+
+fuzz:
+	@contrib/install-deps fuzz
+	$(make_again) all CC=clang BUILD=fuzzing
+	@OUT=build/clang-fuzzing test/fuzz/run $(TARGETS)
+
+bench:
+	@contrib/install-deps demo
+	$(make_again) all
+	@$(run_env) contrib/bench/run $(BENCHES)
+
+demo:
+	@contrib/install-deps $(if $(PLANET),planets,demo)
+	$(make_again) all
+	@$(run_env) PLANET='$(PLANET)' contrib/demo
+
+planets:
+	@contrib/install-deps planets
+
+install: all
+	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
+	install -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(out)/libloom.a $(DESTDIR)$(PREFIX)/lib
+	install -m 644 lib/loom.h $(DESTDIR)$(PREFIX)/include
+	for page in man/*.[1-9]; do dir=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
+	    mkdir -p $$dir && install -m 644 $$page $$dir || exit; done
+
+clean:
+	rm -rf build
+
+.PHONY: all check lint format fuzz bench demo planets install clean

@@ -1,0 +1,225 @@
+/*
+ * loom.h: the public interface of libloom.
+ *
+ * Calls that can fail return 0 or -1 and take a struct loom_error last, never NULL; it must be zeroed
+ * before its first use and keeps the first failure.  Nothing here prints (but loom_dump and loom_list,
+ * which are given a FILE), exits or changes global state.  A model that is open is read-only and may
+ * be shared by threads; every other object belongs to one caller at a time.
+ */
+#ifndef LOOM_H
+#define LOOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#if defined(__GNUC__)
+#define LOOM_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define LOOM_MUST_CHECK
+#endif
+
+/* ---- errors ---- */
+
+enum loom_code {
+	LOOM_OK,
+	LOOM_ENOMEM,	  /* no memory */
+	LOOM_EIO,	  /* opening, reading or writing failed: see sys */
+	LOOM_EMACHINE,	  /* this machine's arithmetic is unsuitable */
+	LOOM_ETRUNCATED,  /* the data end early */
+	LOOM_EFORMAT,	  /* the data are malformed */
+	LOOM_EUNSUPPORTED /* well-formed, but not something we can carry */,
+	LOOM_ESHAPE,	  /* sizes or dtypes that do not fit each other */
+	LOOM_EARG	  /* the caller asked for something that does not exist */
+};
+
+struct loom_error {
+	enum loom_code code;
+	int sys;	   /* errno, with LOOM_EIO */
+	int placed;	   /* offset is known */
+	uint64_t offset;   /* bytes into source */
+	char source[256];  /* a file's name (its tail), "<stdin>", or a layer */
+	char text[512];	   /* one line, no newline, no final dot */
+};
+
+/*
+ * The heap.  fn behaves as realloc(p, size), with size 0 as free(p).  Set it before all else;
+ * NULL puts the C library's back.
+ */
+typedef void *loom_realloc_fn(void *context, void *p, size_t size);
+void loom_set_alloc(loom_realloc_fn *fn, void *context);
+
+/* ---- tensors ---- */
+
+#define LOOM_RANK 16
+
+/* A view: owns nothing.  Values are little-endian, C order, without padding. */
+struct loom_tensor {
+	const char *name;
+	const char *dtype; /* Loom's canonical name: "float32" */
+	unsigned rank;
+	uint64_t shape[LOOM_RANK];
+	const void *data; /* NULL where only the description is known */
+};
+
+/* SHA-256 of the values' bytes, as 64 hexadecimal digits. */
+int loom_tensor_hash(const struct loom_tensor *, char hex[65], struct loom_error *) LOOM_MUST_CHECK;
+
+/* "float32 [2, 3]" into dst; returns dst. */
+char *loom_tensor_describe(const struct loom_tensor *, char *dst, size_t size);
+
+/*
+ * A file of tensors: .npy, .npz, .safetensors, told apart by their bytes; "-" is standard input.
+ * A single .npy on a pipe is streamed; other kinds on a pipe are spooled to a temporary file.
+ * The only tensor of an .npy is called "array".
+ */
+struct loom_tensors;
+int loom_tensors_open(struct loom_tensors **, const char *path, struct loom_error *) LOOM_MUST_CHECK;
+void loom_tensors_free(struct loom_tensors *);
+const char *loom_tensors_format(const struct loom_tensors *);
+size_t loom_tensors_count(const struct loom_tensors *);
+/* Tensor i without its data, in the file's order. */
+struct loom_tensor loom_tensors_at(const struct loom_tensors *, size_t i);
+/*
+ * The next n values of tensor i in C order, as stored (little-endian); a tensor is read from its
+ * start to its end, and on a pipe in the file's order.
+ */
+int loom_tensors_read(struct loom_tensors *, size_t i, void *dst, size_t n,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* After it was read to its end, reading starts anew, but on a pipe only if this was called first. */
+int loom_tensors_rewindable(struct loom_tensors *, struct loom_error *) LOOM_MUST_CHECK;
+/* Read a pipe to its end, whatever was read before: a file that was cut short is noticed by all. */
+int loom_tensors_finish(struct loom_tensors *, struct loom_error *) LOOM_MUST_CHECK;
+/* All of tensor i; its data live until loom_tensors_free. */
+int loom_tensors_load(struct loom_tensors *, size_t i, struct loom_tensor *,
+    struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * Write n tensors as "npy" (n = 1), "npz", "safetensors" or "raw" (the bare values, one after
+ * another) to path, by a temporary name and a rename; NULL is standard output.
+ */
+int loom_tensors_write(const char *path, const char *format, const struct loom_tensor *, size_t n,
+    struct loom_error *) LOOM_MUST_CHECK;
+
+/* ---- comparing ---- */
+
+enum loom_label { LOOM_EXACT, LOOM_PASS, LOOM_DIFF, LOOM_MISSING, LOOM_EXTRA, LOOM_SKIPPED };
+
+struct loom_compare_options {
+	double atol, rtol; /* values agree if |a-b| <= atol*S + rtol*|b| ... */
+	int scale_max;	   /* ... where S is max(1, max|b|), or 1 without this and for integers */
+	int equal_nan;	   /* two NaNs agree */
+	int allow_vacuous, allow_missing, allow_extra; /* these do not make the answer no */
+	const char *const *skip; /* names of tensors not to compare */
+	size_t n_skip;
+	int jobs; /* threads; no result depends on it */
+	void (*progress)(void *context, uint64_t done, uint64_t total); /* in bytes; or NULL */
+	void *context;
+};
+
+/*
+ * Compare the tensors of a with those of b that have the same names; where each has only one, these.
+ * b is what is right: it is what "missing" and the tolerance refer to.
+ */
+struct loom_comparison;
+int loom_compare(struct loom_comparison **, struct loom_tensors *a, struct loom_tensors *b,
+    const struct loom_compare_options *, struct loom_error *) LOOM_MUST_CHECK;
+void loom_comparison_free(struct loom_comparison *);
+/* 1 if something was compared and nothing speaks against their being the same. */
+int loom_comparison_same(const struct loom_comparison *);
+/* The kinds of report, NULL past the last. */
+const char *loom_report_kind(size_t i);
+/* The report as text of *size bytes, which lives until the next call; NULL on failure. */
+const char *loom_comparison_report(struct loom_comparison *, const char *kind, size_t *size,
+    struct loom_error *);
+
+/* ---- models ---- */
+
+struct loom_model;
+/* Any checkpoint we read, told by its bytes; "-" is standard input. */
+int loom_model_open(struct loom_model **, const char *path, struct loom_error *) LOOM_MUST_CHECK;
+/* The same from memory, which must outlive the model; name stands in messages. */
+int loom_model_open_memory(struct loom_model **, const void *, size_t size, const char *name,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* Write an .entity to path (NULL: standard output). */
+int loom_model_save(const struct loom_model *, const char *path, struct loom_error *) LOOM_MUST_CHECK;
+void loom_model_free(struct loom_model *);
+size_t loom_model_inputs(const struct loom_model *);
+size_t loom_model_outputs(const struct loom_model *);
+const char *loom_model_input(const struct loom_model *, size_t i);
+const char *loom_model_output(const struct loom_model *, size_t i);
+
+/* ---- runs ---- */
+
+struct loom_run;
+/* jobs threads; results never depend on it. */
+int loom_run_new(struct loom_run **, const struct loom_model *, int jobs,
+    struct loom_error *) LOOM_MUST_CHECK;
+void loom_run_free(struct loom_run *);
+/* Keep every node's output for loom_run_tap; changes no result. */
+void loom_run_keep(struct loom_run *);
+/* Borrow input i until the next forward returns.  Any dtype; converted by value or refused. */
+int loom_run_set(struct loom_run *, size_t i, const struct loom_tensor *,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* Plan if the shapes are new, then compute. */
+int loom_run_forward(struct loom_run *, struct loom_error *) LOOM_MUST_CHECK;
+/* Views of results, valid until the next forward. */
+struct loom_tensor loom_run_output(const struct loom_run *, size_t i);
+size_t loom_run_taps(const struct loom_run *);
+struct loom_tensor loom_run_tap(const struct loom_run *, size_t i);
+/* Sums of products decided by the binary64 sum, by the second stage, by the accumulator. */
+void loom_run_stages(const struct loom_run *, uint64_t stages[3]);
+/* How many times shapes were planned. */
+uint64_t loom_run_plans(const struct loom_run *);
+
+/* ---- tables ---- */
+
+/* Print the "layers", "formats" or "dtypes" that there are, as text or as one JSON array. */
+int loom_list(FILE *, const char *what, int json, struct loom_error *) LOOM_MUST_CHECK;
+
+/* ---- showing what is inside ---- */
+
+enum {
+	LOOM_DUMP_JSON = 1, /* one JSON object instead of lines */
+	LOOM_DUMP_CHECK = 2 /* whether it is sound and why not, instead of what is in it */
+};
+
+/*
+ * Print what is in a checkpoint or a file of tensors ("-": standard input).  *sound is 0 where
+ * something was found that should not be: NaN, infinities, stray bytes.
+ */
+int loom_dump(FILE *, const char *path, unsigned flags, int *sound,
+    struct loom_error *) LOOM_MUST_CHECK;
+
+/* ---- streams ---- */
+
+/* What to make of a layer stream.  Zeroed but for what is wanted; strings are borrowed. */
+struct loom_stream_options {
+	const char *output; /* where the .entity goes; NULL: standard output */
+	int plain;	    /* leave out what plain Loom does not need */
+	int keep_dtype;	    /* do not turn float64 into float32 */
+	/* Before an .entity goes to standard output; and as bytes arrive. */
+	void (*binary)(void *context);
+	void (*progress)(void *context, uint64_t done, uint64_t total);
+	void *context;
+	/* Version 1 alone: what holds where the request leaves its own field blank. */
+	const char *bedrock, *root, *models_dir, *fixtures_dir, *fixture_version, *output_path;
+	int skip_infer;
+};
+
+struct loom_streamed {
+	int version;	/* 1 or 2 */
+	int answered;	/* it is a version-1 request with a destination: the reference's manners hold */
+	int status;	/* and this is its exit status, 0 or 1 */
+	char *response; /* JSON for standard output, or NULL */
+	char *notes;	/* lines for standard error, or NULL */
+};
+
+/*
+ * Read a layer stream of version 1 or 2 from path ("-": standard input) and write its .entity.  The
+ * result is filled as far as things went, and to be released, after a failure too.
+ */
+int loom_stream(const char *path, const struct loom_stream_options *, struct loom_streamed *,
+    struct loom_error *) LOOM_MUST_CHECK;
+void loom_streamed_release(struct loom_streamed *);
+
+#endif
