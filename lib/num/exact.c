@@ -1,0 +1,299 @@
+/* exact: a sum of products of binary32 numbers, rounded once: the three stages for one output. */
+#include "num/exact.h"
+
+#include <math.h>
+
+#include "num/accumulator.h"
+#include "num/proof.h"
+
+enum { LANES = 4 }; /* partial sums that run side by side */
+
+/* One output: its terms, and which rounding is wanted. */
+struct sum {
+	const lm_f32u *a, *b;
+	size_t k;
+	const float *bias;
+	size_t nbias;
+	double scale;
+	int wide; /* to 32 significant bits, else to binary32 */
+};
+
+/* hi + lo is within error of the exact value. */
+struct pair {
+	double hi, lo, error;
+};
+
+static void
+count(struct lm_counts *counts, int stage)
+{
+	if (counts != NULL)
+		counts->stage[stage]++;
+}
+
+static double
+product(const struct sum *s, size_t i)
+{
+	return (double)s->a[i] * s->b[i];
+}
+
+static double
+rounded(double v, int wide)
+{
+	return wide ? lm_round32(v) : (double)(float)v;
+}
+
+/*
+ * The first stage: a binary64 sum in LANES lanes, and the sum of magnitudes in its bound.
+ * Returns whether it decides the result.
+ */
+static int
+decide_plain(const struct sum *s, double *result)
+{
+	double t[LANES] = { 0 }, size[LANES] = { 0 };
+	double bias = 0, bias_size = 0, total, scale = fabs(s->scale), bound;
+	size_t i;
+
+	if (s->k > LM_LONGEST_PROOF || s->nbias > 2 ||
+	    (s->scale != 1 && !(scale >= 0x1p-500 && scale <= 0x1p500)))
+		return 0;
+	for (i = 0; i < s->k; i++) {
+		double p = product(s, i);
+
+		t[i % LANES] += p;
+		size[i % LANES] += fabs(p);
+	}
+	for (i = 0; i < s->nbias; i++) {
+		bias += s->bias[i];
+		bias_size += fabsf(s->bias[i]);
+	}
+	total = s->scale * ((t[0] + t[1]) + (t[2] + t[3])) + bias;
+	bound = lm_bound(s->k / LANES + 3, (size[0] + size[1]) + (size[2] + size[3]), scale,
+	    bias_size);
+	*result = rounded(total, s->wide);
+	return lm_decided(total, bound, s->wide);
+}
+
+static void
+pair_add(struct pair *p, double *size, double v)
+{
+	double e;
+
+	lm_two_sum(p->hi, v, &p->hi, &e);
+	p->lo += e;
+	*size += fabs(e);
+}
+
+/*
+ * The products by two-sums: hi plus all errors is exact, lo is the errors' rounded sum.  Where no
+ * addition had an error hi is exact, which settles the ties of coarse data.
+ */
+static struct pair
+pair_products(const struct sum *s)
+{
+	struct pair lane[LANES] = { { 0, 0, 0 } };
+	double size[LANES] = { 0 };
+	size_t i;
+
+	for (i = 0; i < s->k; i++)
+		pair_add(&lane[i % LANES], &size[i % LANES], product(s, i));
+	for (i = 1; i < LANES; i++) {
+		pair_add(&lane[0], &size[0], lane[i].hi);
+		lane[0].lo += lane[i].lo;
+		size[0] += size[i];
+	}
+	lane[0].error = (double)(s->k + 2 * LANES + 2) * LM_UNIT * LM_SLACK * size[0];
+	return lane[0];
+}
+
+/* v in two parts whose products with other such parts are exact. */
+static void
+halve(double v, double *high, double *low)
+{
+	double t = v * 0x1.0000002p27;
+
+	*high = t - (t - v);
+	*low = v - *high;
+}
+
+/* Times c.  0 if the error of the product could underflow. */
+static int
+pair_scale(struct pair *p, double c)
+{
+	double h = c * p->hi, size = fabs(c);
+	double ch, cl, ph, pl, e, l;
+
+	if (!(size >= 0x1p-500 && size <= 0x1p500 && fabs(h) > 0x1p-900 && fabs(h) < 0x1p900))
+		return 0;
+	halve(c, &ch, &cl);
+	halve(p->hi, &ph, &pl);
+	e = ((ch * ph - h) + ch * pl + cl * ph) + cl * pl;
+	l = c * p->lo;
+	p->error *= size;
+	if (l != 0)
+		p->error += 4 * LM_UNIT * (fabs(l) + fabs(e));
+	p->hi = h;
+	p->lo = l + e;
+	return 1;
+}
+
+static void
+pair_bias(struct pair *p, double bias)
+{
+	double e, l = p->lo;
+
+	lm_two_sum(p->hi, bias, &p->hi, &e);
+	p->lo = l + e;
+	if (l != 0 && e != 0)
+		p->error += 2 * LM_UNIT * fabs(p->lo);
+}
+
+/* The second stage: a double-double sum.  An exact zero comes out as +0, since hi begins as +0. */
+static int
+decide_pair(const struct sum *s, struct pair p, double *result)
+{
+	double error, lo, hi;
+	size_t i;
+
+	if (s->scale != 1 && !pair_scale(&p, s->scale))
+		return 0;
+	for (i = 0; i < s->nbias; i++)
+		pair_bias(&p, s->bias[i]);
+	lm_two_sum(p.hi, p.lo, &p.hi, &p.lo);
+	error = p.error > 0 ? p.error * (1 + 0x1p-40) + 4 * LM_UNIT * fabs(p.lo) : 0;
+	lo = lm_add_to_odd(p.hi, p.lo - error);
+	hi = lm_add_to_odd(p.hi, p.lo + error);
+	*result = rounded(lo, s->wide);
+	return lm_alike(lo, hi, s->wide);
+}
+
+/* The third stage: everything, exactly. */
+static double
+decide_exactly(const struct sum *s)
+{
+	struct lm_accumulator acc;
+	size_t i;
+
+	lm_accumulator_init(&acc);
+	for (i = 0; i < s->k; i++)
+		lm_accumulator_add(&acc, product(s, i));
+	if (s->scale != 1)
+		lm_accumulator_scale(&acc, s->scale);
+	for (i = 0; i < s->nbias; i++)
+		lm_accumulator_add(&acc, s->bias[i]);
+	return rounded(lm_accumulator_odd(&acc), s->wide);
+}
+
+/*
+ * A sum with an infinity or a NaN among its terms.  Finite products and their sums stay below
+ * 2^281, so a plain loop in any order has the right ones, and no others; a finite sum is left out, lest
+ * the scale make it overflow.
+ */
+static double
+special(const struct sum *s)
+{
+	double t = 0, total = 0;
+	size_t i;
+
+	for (i = 0; i < s->k; i++)
+		t += product(s, i);
+	if (!isfinite(t) || !isfinite(s->scale))
+		total = t * s->scale;
+	for (i = 0; i < s->nbias; i++)
+		total += s->bias[i];
+	return total;
+}
+
+static int
+is_special(const struct sum *s, const struct pair *p)
+{
+	double bias = 0;
+	size_t i;
+
+	for (i = 0; i < s->nbias; i++)
+		bias += s->bias[i];
+	return !isfinite(p->hi) || !isfinite(bias) || !isfinite(s->scale);
+}
+
+static double
+undecided(const struct sum *s, struct lm_counts *counts)
+{
+	struct pair p = pair_products(s);
+	double result;
+
+	if (is_special(s, &p)) {
+		count(counts, 0);
+		return special(s);
+	}
+	if (s->k <= LM_LONGEST_PROOF && decide_pair(s, p, &result)) {
+		count(counts, 1);
+		return result;
+	}
+	count(counts, 2);
+	return decide_exactly(s);
+}
+
+static double
+ladder(const struct sum *s, struct lm_counts *counts)
+{
+	double result;
+
+	if (decide_plain(s, &result)) {
+		count(counts, 0);
+		return result;
+	}
+	return undecided(s, counts);
+}
+
+float
+lm_xdot(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias, double scale,
+    struct lm_counts *counts)
+{
+	struct sum s = { a, b, k, bias, nbias, scale, 0 };
+
+	return (float)ladder(&s, counts);
+}
+
+double
+lm_xdotw(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
+    double scale, struct lm_counts *counts)
+{
+	struct sum s = { a, b, k, bias, nbias, scale, 1 };
+
+	return ladder(&s, counts);
+}
+
+float
+lm_xdot_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
+    double scale, struct lm_counts *counts)
+{
+	struct sum s = { a, b, k, bias, nbias, scale, 0 };
+
+	return (float)undecided(&s, counts);
+}
+
+/* The third stage at once, unless there is an infinity or a NaN. */
+static double
+exactly(const struct sum *s)
+{
+	struct pair p = pair_products(s);
+
+	return is_special(s, &p) ? special(s) : decide_exactly(s);
+}
+
+float
+lm_xdot_exact(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
+    double scale)
+{
+	struct sum s = { a, b, k, bias, nbias, scale, 0 };
+
+	return (float)exactly(&s);
+}
+
+double
+lm_xdotw_exact(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
+    double scale)
+{
+	struct sum s = { a, b, k, bias, nbias, scale, 1 };
+
+	return exactly(&s);
+}
