@@ -1,0 +1,111 @@
+/*
+ * softmax: along one axis of n values, y_i = e^(x_i - m) / sum over j of e^(x_j - m), m their maximum.
+ * e is correctly rounded to binary32, the sum runs in 16 binary64 lanes, y is rounded once.
+ */
+#include "layer/layer.h"
+
+enum { AXIS };
+enum { GRAIN = 1024 };
+
+static int
+shape(const struct lm_shaping *s, struct loom_error *err)
+{
+	unsigned axis;
+
+	if (lm_want_f32(s, 0, err) < 0 || lm_axis(s, 0, s->node->param[AXIS].i, &axis, err) < 0)
+		return -1;
+	if (s->in[0].dim[axis] == 0)
+		return lm_fail_input(s, 0, err, "at least one value along axis %u", axis);
+	s->out[0] = s->in[0];
+	return 0;
+}
+
+struct job {
+	const struct lm_call *call;
+	size_t n, stride; /* values along the axis, elements between neighbours */
+	float *row;	  /* one per worker, n each */
+};
+
+/* A row each, because it need not lie in one piece. */
+static int
+plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
+{
+	unsigned axis;
+
+	if (lm_axis(s, 0, s->node->param[AXIS].i, &axis, err) < 0)
+		return -1;
+	*scratch = 0;
+	if (lm_mul((size_t)s->in[0].dim[axis], sizeof(float), scratch) < 0)
+		return lm_fail(err, LOOM_ENOMEM, "no memory for a row of softmax");
+	return 0;
+}
+
+static void
+normalise(const struct lm_kernels *k, float *e, size_t n)
+{
+	float m = k->max(e, n);
+	double inverse;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		e[i] = e[i] - m;
+	k->exp(e, e, n);
+	inverse = 1.0 / k->lane16_f32(e, n);
+	for (i = 0; i < n; i++)
+		e[i] = (float)((double)e[i] * inverse);
+}
+
+static void
+rows(void *context, int worker, size_t from, size_t to)
+{
+	const struct job *j = context;
+	float *row = j->row + (size_t)worker * j->n;
+	size_t r, i, at;
+
+	for (r = from; r < to; r++) {
+		const float *x = j->call->in[0].data;
+		float *y = j->call->out[0].data;
+
+		at = r / j->stride * j->stride * j->n + r % j->stride;
+		for (i = 0; i < j->n; i++)
+			row[i] = x[at + i * j->stride];
+		normalise(j->call->kernels, row, j->n);
+		for (i = 0; i < j->n; i++)
+			y[at + i * j->stride] = row[i];
+	}
+}
+
+static int
+forward(const struct lm_call *c, struct loom_error *err)
+{
+	const struct lm_shape *x = c->in[0].shape;
+	int64_t axis = c->node->param[AXIS].i;
+	struct job j = { .call = c, .stride = 1, .row = c->scratch };
+	size_t count = 1;
+	unsigned i, a = (unsigned)(axis < 0 ? axis + x->rank : axis);
+
+	(void)err;
+	for (i = 0; i < x->rank; i++) {
+		count *= (size_t)x->dim[i];
+		if (i > a)
+			j.stride *= (size_t)x->dim[i];
+	}
+	j.n = (size_t)x->dim[a];
+	lm_pool_each(c->pool, count / j.n, GRAIN / j.n + 1, rows, &j);
+	return 0;
+}
+
+const struct lm_layer_ops lm_layer_softmax = {
+	.name = "softmax",
+	.cell = -1,
+	.activation = LM_NO_ACTIVATION,
+	.in_least = 1,
+	.in_most = 1,
+	.out_least = 1,
+	.out_most = 1,
+	.about = "y = e^(x - max)/sum of e^(x - max) along axis",
+	.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL } },
+	.shape = shape,
+	.plan = plan,
+	.forward = forward,
+};

@@ -1,0 +1,431 @@
+/* compare: match the tensors of two files by name, measure each pair in blocks, judge. */
+#include "model/compare.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pool.h"
+
+enum { ROUND = 2 }; /* blocks for each thread that are read at a time */
+
+/* What comparing one pair after another needs. */
+struct work {
+	struct loom_comparison *c;
+	struct loom_tensors *a, *b;
+	struct lm_pool *pool;
+	size_t round;			/* values read at a time */
+	unsigned char *data_a, *data_b; /* round values of the widest type */
+	struct lm_measure *blocks;
+	struct lm_measuring with;
+	size_t now;	      /* values of the present round */
+	uint64_t done, total; /* bytes */
+};
+
+const char *
+lm_label_name(enum loom_label label)
+{
+	static const char *const names[] = { "EXACT", "PASS", "DIFF", "MISSING", "EXTRA",
+		"SKIPPED" };
+
+	return names[label];
+}
+
+void
+lm_compare_place(const struct loom_tensor *t, uint64_t at, uint64_t place[LOOM_RANK])
+{
+	unsigned axis;
+
+	for (axis = t->rank; axis-- > 0; at /= t->shape[axis])
+		place[axis] = at % t->shape[axis];
+}
+
+/* ---- matching ---- */
+
+struct named {
+	const char *name;
+	size_t index;
+};
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+static struct named *
+sorted(const struct loom_tensors *t, struct loom_error *err)
+{
+	size_t n = loom_tensors_count(t), i;
+	struct named *list = lm_alloc(n + 1, sizeof(*list), err);
+
+	for (i = 0; list != NULL && i < n; i++) {
+		list[i].name = loom_tensors_at(t, i).name;
+		list[i].index = i;
+	}
+	if (list != NULL)
+		qsort(list, n, sizeof(*list), by_name);
+	return list;
+}
+
+/* The next pair; either side may be missing. */
+static int
+add_pair(struct work *w, const struct named *a, const struct named *b, struct loom_error *err)
+{
+	struct lm_pair *p = &w->c->pairs[w->c->n++];
+
+	p->name = lm_arena_string(&w->c->arena, b != NULL ? b->name : a->name, err);
+	if (p->name == NULL)
+		return -1;
+	p->in_a = a != NULL;
+	p->in_b = b != NULL;
+	if (a != NULL) {
+		p->index_a = a->index;
+		p->a = loom_tensors_at(w->a, a->index);
+	}
+	if (b != NULL) {
+		p->index_b = b->index;
+		p->b = loom_tensors_at(w->b, b->index);
+	}
+	return 0;
+}
+
+static int
+merge(struct work *w, const struct named *a, const struct named *b, struct loom_error *err)
+{
+	size_t na = loom_tensors_count(w->a), nb = loom_tensors_count(w->b), i = 0, j = 0;
+	int order;
+
+	w->c->pairs = lm_arena_alloc(&w->c->arena, na + nb + 1, sizeof(*w->c->pairs), err);
+	if (w->c->pairs == NULL)
+		return -1;
+	if (na == 1 && nb == 1)
+		return add_pair(w, a, b, err);
+	while (i < na || j < nb) {
+		order = i == na ? 1 : j == nb ? -1 : strcmp(a[i].name, b[j].name);
+		if (add_pair(w, order <= 0 ? &a[i] : NULL, order >= 0 ? &b[j] : NULL, err) < 0)
+			return -1;
+		i += order <= 0;
+		j += order >= 0;
+	}
+	return 0;
+}
+
+static int
+match(struct work *w, struct loom_error *err)
+{
+	struct named *a = sorted(w->a, err), *b = sorted(w->b, err);
+	int r = a != NULL && b != NULL ? merge(w, a, b, err) : -1;
+
+	lm_free(a);
+	lm_free(b);
+	return r;
+}
+
+/* A name that excuses nothing is a mistake. */
+static int
+skip(struct loom_comparison *c, const struct loom_compare_options *o, struct loom_error *err)
+{
+	char shown[LM_SHOWN];
+	size_t i, j;
+
+	for (i = 0; i < o->n_skip; i++) {
+		for (j = 0; j < c->n && strcmp(c->pairs[j].name, o->skip[i]) != 0; j++)
+			continue;
+		if (j == c->n)
+			return lm_fail(err, LOOM_EARG, "no tensor is called %s, so none is skipped",
+			    lm_shown(shown, o->skip[i]));
+		c->pairs[j].label = LOOM_SKIPPED;
+	}
+	return 0;
+}
+
+/* ---- measuring ---- */
+
+static void
+measure_blocks(void *context, int worker, size_t from, size_t to)
+{
+	struct work *w = context;
+	size_t size_a = w->with.a->bits / 8, size_b = w->with.b->bits / 8, i, at, n;
+
+	(void)worker;
+	for (i = from; i < to; i++) {
+		at = i * LM_BLOCK;
+		n = w->now - at < LM_BLOCK ? w->now - at : LM_BLOCK;
+		lm_measure_block(&w->with, w->data_a + at * size_a, w->data_b + at * size_b, n,
+		    &w->blocks[i]);
+	}
+}
+
+static void
+show_progress(struct work *w, uint64_t bytes)
+{
+	const struct loom_compare_options *o = &w->c->options;
+
+	w->done += bytes;
+	if (o->progress != NULL)
+		o->progress(o->context, w->done, w->total);
+}
+
+static int
+measure(struct work *w, struct lm_pair *p, uint64_t count, struct loom_error *err)
+{
+	size_t blocks, i;
+	uint64_t first;
+
+	for (first = 0; first < count; first += w->now) {
+		w->now = count - first < w->round ? (size_t)(count - first) : w->round;
+		if (loom_tensors_read(w->a, p->index_a, w->data_a, w->now, err) < 0 ||
+		    loom_tensors_read(w->b, p->index_b, w->data_b, w->now, err) < 0)
+			return -1;
+		blocks = (w->now + LM_BLOCK - 1) / LM_BLOCK;
+		lm_pool_each(w->pool, blocks, 1, measure_blocks, w);
+		for (i = 0; i < blocks; i++)
+			lm_measure_add(&p->measure, &w->blocks[i], first + i * LM_BLOCK);
+		show_progress(w, w->now * (uint64_t)(w->with.a->bits + w->with.b->bits) / 8);
+	}
+	return 0;
+}
+
+/* Integers are not rounded: a greater one is no reason for a greater tolerance. */
+static int
+scaled(const struct loom_compare_options *o, const struct lm_pair *p)
+{
+	return o->scale_max &&
+	    lm_measure_unit(lm_dtype_find(p->a.dtype), lm_dtype_find(p->b.dtype)) != NULL;
+}
+
+/* With a relative part the rule needs S before any value can be judged: b is read once more. */
+static int
+find_scale(struct work *w, struct lm_pair *p, uint64_t count, struct loom_error *err)
+{
+	uint64_t first;
+	double most = 1;
+
+	if (loom_tensors_rewindable(w->b, err) < 0)
+		return -1;
+	for (first = 0; first < count; first += w->now) {
+		w->now = count - first < w->round ? (size_t)(count - first) : w->round;
+		if (loom_tensors_read(w->b, p->index_b, w->data_b, w->now, err) < 0)
+			return -1;
+		most = fmax(most, lm_measure_greatest(w->with.b, w->data_b, w->now));
+	}
+	p->scale = most;
+	return 0;
+}
+
+/* ---- judging ---- */
+
+static void
+conclude(struct lm_pair *p)
+{
+	const struct lm_measure *m = &p->measure;
+	double n = (double)(m->values - m->no_difference), v[LM_SUMS];
+	int i;
+
+	for (i = 0; i < LM_SUMS; i++)
+		v[i] = m->sum[i] + m->rest[i];
+	p->mean_abs = n > 0 ? v[LM_SUM_ABS] / n : 0;
+	p->rms = n > 0 ? sqrt(v[LM_SUM_DD] / n) : 0;
+	p->snr = v[LM_SUM_DD] > 0 ? 10 * log10(v[LM_SUM_BB] / v[LM_SUM_DD]) : INFINITY;
+	if (v[LM_SUM_AA] == 0 || v[LM_SUM_BB] == 0)
+		p->cosine = v[LM_SUM_AA] == v[LM_SUM_BB];
+	else
+		p->cosine = v[LM_SUM_AB] / v[LM_SUM_BB] / sqrt(v[LM_SUM_AA] / v[LM_SUM_BB]);
+	if (fabs(p->cosine) > 1)
+		p->cosine = p->cosine > 0 ? 1 : -1;
+}
+
+static void
+judge(const struct loom_compare_options *o, struct lm_pair *p)
+{
+	struct lm_measure *m = &p->measure;
+	int within;
+
+	if (scaled(o, p) && m->max_b > p->scale)
+		p->scale = m->max_b;
+	p->tolerance = o->atol * p->scale;
+	within = o->rtol > 0 ? m->beyond == 0 : m->max_abs <= p->tolerance;
+	p->label = m->unlike == 0	      ? LOOM_EXACT
+	    : within && m->no_difference == 0 ? LOOM_PASS
+					      : LOOM_DIFF;
+	p->vacuous = p->label != LOOM_DIFF && m->values > 0 && m->alike == 0 &&
+	    m->max_b <= p->tolerance + o->rtol * m->max_b;
+	if (p->vacuous)
+		p->label = LOOM_PASS;
+	if (lm_measure_unit(lm_dtype_find(p->a.dtype), lm_dtype_find(p->b.dtype)) == NULL)
+		m->max_ulp = m->max_abs < 0x1p64 ? (uint64_t)m->max_abs : UINT64_MAX;
+	conclude(p);
+}
+
+static uint64_t
+values_of(const struct loom_tensor *t)
+{
+	uint64_t n = 1;
+	unsigned i;
+
+	for (i = 0; i < t->rank; i++)
+		n *= t->shape[i];
+	return n;
+}
+
+static int
+same_shape(const struct loom_tensor *a, const struct loom_tensor *b)
+{
+	return a->rank == b->rank && memcmp(a->shape, b->shape, a->rank * sizeof(*a->shape)) == 0;
+}
+
+static int
+compare_pair(struct work *w, struct lm_pair *p, struct loom_error *err)
+{
+	const struct loom_compare_options *o = &w->c->options;
+	uint64_t count = values_of(&p->b);
+
+	p->same_shape = same_shape(&p->a, &p->b);
+	p->label = LOOM_DIFF;
+	if (!p->same_shape)
+		return 0;
+	p->scale = 1;
+	w->with.a = lm_dtype_find(p->a.dtype);
+	w->with.b = lm_dtype_find(p->b.dtype);
+	if (o->rtol > 0 && scaled(o, p) && find_scale(w, p, count, err) < 0)
+		return -1;
+	w->with.limit = o->atol * p->scale;
+	w->with.rtol = o->rtol;
+	w->with.equal_nan = o->equal_nan;
+	if (measure(w, p, count, err) < 0)
+		return -1;
+	judge(o, p);
+	return 0;
+}
+
+/* Rows are what the first axis counts; a tensor without values has none. */
+static uint64_t
+rows_of(const struct lm_pair *p)
+{
+	const struct loom_tensor *t = p->in_b ? &p->b : &p->a;
+
+	if (values_of(t) == 0)
+		return 0;
+	return t->rank > 0 ? t->shape[0] : 1;
+}
+
+static void
+count(struct loom_comparison *c, const struct lm_pair *p)
+{
+	c->labels[p->label]++;
+	c->vacuous += (size_t)p->vacuous;
+	c->rows += rows_of(p);
+	if (p->label > LOOM_DIFF)
+		return;
+	c->compared++;
+	if (p->same_shape)
+		c->rows_compared += rows_of(p);
+}
+
+static void
+conclude_all(struct loom_comparison *c)
+{
+	const struct loom_compare_options *o = &c->options;
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		count(c, &c->pairs[i]);
+	c->same = c->rows_compared > 0 && c->labels[LOOM_DIFF] == 0 &&
+	    (c->vacuous == 0 || o->allow_vacuous) &&
+	    (c->labels[LOOM_MISSING] == 0 || o->allow_missing) &&
+	    (c->labels[LOOM_EXTRA] == 0 || o->allow_extra);
+}
+
+/* ---- all pairs ---- */
+
+static int
+compare_all(struct work *w, struct loom_error *err)
+{
+	struct lm_pair *p;
+	size_t i;
+
+	for (i = 0; i < w->c->n; i++) {
+		p = &w->c->pairs[i];
+		if (p->label == LOOM_SKIPPED)
+			continue;
+		if (!p->in_a || !p->in_b)
+			p->label = p->in_b ? LOOM_MISSING : LOOM_EXTRA;
+		else if (compare_pair(w, p, err) < 0)
+			return -1;
+	}
+	if (loom_tensors_finish(w->a, err) < 0 || loom_tensors_finish(w->b, err) < 0)
+		return -1;
+	conclude_all(w->c);
+	return 0;
+}
+
+static uint64_t
+bytes_of(const struct loom_tensor *t)
+{
+	return values_of(t) * lm_dtype_find(t->dtype)->bits / 8;
+}
+
+static int
+prepare(struct work *w, const struct loom_compare_options *o, struct loom_error *err)
+{
+	size_t blocks = (size_t)o->jobs * ROUND, i;
+	const struct lm_pair *p;
+
+	if (match(w, err) < 0 || skip(w->c, o, err) < 0 || lm_pool_new(&w->pool, o->jobs, err) < 0)
+		return -1;
+	for (i = 0; i < w->c->n; i++) {
+		p = &w->c->pairs[i];
+		if (p->label != LOOM_SKIPPED && p->in_a && p->in_b)
+			w->total += bytes_of(&p->a) + bytes_of(&p->b);
+	}
+	w->round = blocks * LM_BLOCK;
+	w->data_a = lm_alloc(w->round, sizeof(double), err);
+	w->data_b = lm_alloc(w->round, sizeof(double), err);
+	w->blocks = lm_alloc(blocks, sizeof(*w->blocks), err);
+	return w->data_a != NULL && w->data_b != NULL && w->blocks != NULL ? 0 : -1;
+}
+
+int
+loom_compare(struct loom_comparison **out, struct loom_tensors *a, struct loom_tensors *b,
+    const struct loom_compare_options *o, struct loom_error *err)
+{
+	struct loom_comparison *c = lm_alloc(1, sizeof(*c), err);
+	struct work w = { .c = c, .a = a, .b = b };
+	int r = -1;
+
+	*out = c;
+	if (c == NULL)
+		return -1;
+	lm_buf_init(&c->report, SIZE_MAX / 4);
+	c->options = *o;
+	c->options.skip = NULL;
+	c->options.n_skip = 0;
+	if (prepare(&w, o, err) == 0)
+		r = compare_all(&w, err);
+	lm_pool_free(w.pool);
+	lm_free(w.data_a);
+	lm_free(w.data_b);
+	lm_free(w.blocks);
+	if (r < 0) {
+		loom_comparison_free(c);
+		*out = NULL;
+	}
+	return r;
+}
+
+void
+loom_comparison_free(struct loom_comparison *c)
+{
+	if (c == NULL)
+		return;
+	lm_buf_release(&c->report);
+	lm_arena_release(&c->arena);
+	lm_free(c);
+}
+
+int
+loom_comparison_same(const struct loom_comparison *c)
+{
+	return c->same;
+}

@@ -1,0 +1,425 @@
+/*
+ * run: one execution of a model.  Weights are prepared when the run is made; shapes are planned when
+ * they first appear, and memory for values is reused as soon as their last reader is done.
+ */
+#include "model/model.h"
+
+#include <string.h>
+
+#include "model/convert.h"
+#include "num/fpenv.h"
+
+struct buffer {
+	void *data;
+	size_t size;
+	size_t free_at; /* the first node that may reuse it; LM_ABSENT: none */
+};
+
+struct loom_run {
+	const struct loom_model *model;
+	const struct lm_kernels *kernels;
+	struct lm_pool *pool;
+	struct lm_counts *counts;      /* one per worker */
+	struct lm_prepared **prepared; /* one array per node */
+	struct loom_tensor *given;     /* one per input; data NULL: not set */
+	struct lm_shape *wanted;       /* shapes of the given inputs */
+	int keep;
+	uint64_t plans;
+	struct lm_arena arena;
+	/* the present plan */
+	struct lm_arena memory;
+	struct lm_shape *planned; /* input shapes that it is for; NULL: no plan */
+	struct lm_shape *shapes;
+	struct lm_array *values;
+	struct lm_array *in, *out; /* of the node that runs */
+	size_t *scratch;
+	void *work;
+};
+
+/* ---- birth ---- */
+
+static int
+prepare_node(struct loom_run *run, size_t i, struct loom_error *err)
+{
+	const struct lm_node *n = run->model->nodes[i];
+	struct lm_preparing p = { n, NULL, run->kernels, &run->arena };
+	size_t k;
+
+	for (k = 0; k < LM_SLOTS; k++)
+		if (n->weight[k].dtype != NULL && n->weight[k].data == NULL)
+			return lm_fail(err, LOOM_EFORMAT, "node %s (%s): %s has no data", n->name,
+			    n->op->name, n->op->slots[k].name);
+	p.slot = lm_arena_alloc(&run->arena, LM_SLOTS, sizeof(*p.slot), err);
+	if (p.slot == NULL)
+		return -1;
+	run->prepared[i] = p.slot;
+	return n->op->prepare != NULL ? n->op->prepare(&p, err) : lm_prepare_slots(&p, err);
+}
+
+static int
+prepare(struct loom_run *run, int jobs, struct loom_error *err)
+{
+	const struct loom_model *m = run->model;
+	size_t i;
+
+	if (lm_numeric_check(err) < 0)
+		return -1;
+	run->kernels = lm_kernels_pick(err);
+	if (run->kernels == NULL || lm_pool_new(&run->pool, jobs, err) < 0)
+		return -1;
+	run->counts = lm_arena_alloc(&run->arena, (size_t)jobs, sizeof(*run->counts), err);
+	run->prepared = lm_arena_alloc(&run->arena, m->n_nodes, sizeof(*run->prepared), err);
+	run->given = lm_arena_alloc(&run->arena, m->n_inputs, sizeof(*run->given), err);
+	run->wanted = lm_arena_alloc(&run->arena, m->n_inputs, sizeof(*run->wanted), err);
+	if (run->counts == NULL || run->prepared == NULL || run->given == NULL ||
+	    run->wanted == NULL)
+		return -1;
+	for (i = 0; i < m->n_nodes; i++)
+		if (prepare_node(run, i, err) < 0)
+			return -1;
+	return 0;
+}
+
+int
+loom_run_new(struct loom_run **out, const struct loom_model *m, int jobs, struct loom_error *err)
+{
+	struct loom_run *run;
+	struct lm_fpenv saved;
+	int r;
+
+	*out = NULL;
+	if (jobs < 1 || jobs > 1024)
+		return lm_fail(err, LOOM_EARG, "%d threads: expected 1 to 1024", jobs);
+	run = lm_alloc(1, sizeof(*run), err);
+	if (run == NULL)
+		return -1;
+	run->model = m;
+	lm_fpenv_set(&saved); /* threads inherit it */
+	r = prepare(run, jobs, err);
+	lm_fpenv_restore(&saved);
+	if (r < 0) {
+		loom_run_free(run);
+		return lm_fail_in(err, m->name);
+	}
+	*out = run;
+	return 0;
+}
+
+void
+loom_run_free(struct loom_run *run)
+{
+	if (run == NULL)
+		return;
+	lm_pool_free(run->pool);
+	lm_arena_release(&run->memory);
+	lm_arena_release(&run->arena);
+	lm_free(run);
+}
+
+void
+loom_run_keep(struct loom_run *run)
+{
+	run->keep = 1;
+	run->planned = NULL;
+}
+
+/* ---- inputs ---- */
+
+int
+loom_run_set(struct loom_run *run, size_t i, const struct loom_tensor *t, struct loom_error *err)
+{
+	const struct loom_model *m = run->model;
+	struct lm_shape *s;
+
+	if (i >= m->n_inputs)
+		return lm_fail(err, LOOM_EARG, "input %zu of %zu", i, m->n_inputs);
+	if (t->rank > LOOM_RANK || lm_dtype_find(t->dtype) == NULL)
+		return lm_fail(err, LOOM_EARG, "input %s: no such tensor", m->inputs[i].name);
+	run->given[i] = *t;
+	s = &run->wanted[i];
+	memset(s, 0, sizeof(*s));
+	s->dtype = m->inputs[i].dtype;
+	s->rank = t->rank;
+	memcpy(s->dim, t->shape, t->rank * sizeof(s->dim[0]));
+	return 0;
+}
+
+static int
+convert_inputs(struct loom_run *run, struct loom_error *err)
+{
+	const struct loom_model *m = run->model;
+	const struct lm_dtype *from;
+	uint64_t count;
+	size_t i;
+
+	for (i = 0; i < m->n_inputs; i++) {
+		from = lm_dtype_find(run->given[i].dtype);
+		if (lm_shape_count(&run->wanted[i], &count) < 0 ||
+		    lm_convert(m->inputs[i].dtype, run->values[m->inputs[i].tensor].data, from,
+			run->given[i].data, (size_t)count, err) < 0)
+			return lm_fail_in(err, m->inputs[i].name);
+	}
+	return 0;
+}
+
+/* ---- the plan ---- */
+
+/* The last node that reads a value; the number of nodes when it must outlive the run. */
+static void
+last_uses(const struct loom_run *run, size_t *last)
+{
+	const struct loom_model *m = run->model;
+	size_t i, k;
+
+	memset(last, 0, m->n_values * sizeof(*last));
+	for (i = 0; i < m->n_nodes; i++) {
+		for (k = 0; k < m->nodes[i]->n_out; k++)
+			last[m->nodes[i]->out[k]] = run->keep ? m->n_nodes : i;
+		for (k = 0; k < m->nodes[i]->n_in; k++)
+			if (m->nodes[i]->in[k] != LM_ABSENT && !run->keep)
+				last[m->nodes[i]->in[k]] = i;
+	}
+	for (i = 0; i < m->n_outputs; i++)
+		last[m->outputs[i]] = m->n_nodes;
+}
+
+/* The smallest free buffer that is large enough, or a new one. */
+static struct buffer *
+take(struct loom_run *run, struct buffer *list, size_t *n, size_t node, size_t size,
+    struct loom_error *err)
+{
+	struct buffer *best = NULL;
+	size_t i;
+
+	for (i = 0; i < *n; i++)
+		if (list[i].free_at <= node && list[i].size >= size &&
+		    (best == NULL || list[i].size < best->size))
+			best = &list[i];
+	if (best != NULL)
+		return best;
+	best = &list[*n];
+	best->data = lm_arena_alloc(&run->memory, size, 1, err);
+	best->size = size;
+	if (best->data == NULL)
+		return NULL;
+	(*n)++;
+	return best;
+}
+
+static int
+place(struct loom_run *run, size_t value, size_t node, const size_t *last, struct buffer *list,
+    size_t *n, struct loom_error *err)
+{
+	const struct lm_shape *s = &run->shapes[value];
+	struct buffer *b;
+	uint64_t count, bytes;
+
+	if (lm_shape_count(s, &count) < 0 || lm_dtype_bytes(s->dtype, count, &bytes) < 0)
+		return lm_fail(err, LOOM_ESHAPE, "value %s is too large", run->model->values[value].name);
+	b = take(run, list, n, node, (size_t)bytes, err);
+	if (b == NULL)
+		return -1;
+	b->free_at = last[value] + 1;
+	run->values[value].shape = s;
+	run->values[value].data = b->data;
+	return 0;
+}
+
+/* Inputs keep their buffers: they are filled before the first node and borrowed by nobody else. */
+static int
+place_all(struct loom_run *run, size_t *last, struct buffer *list, struct loom_error *err)
+{
+	const struct loom_model *m = run->model;
+	size_t i, k, n = 0;
+
+	last_uses(run, last);
+	for (i = 0; i < m->n_inputs; i++)
+		if (place(run, m->inputs[i].tensor, 0, last, list, &n, err) < 0)
+			return -1;
+	for (i = 0; i < m->n_nodes; i++)
+		for (k = 0; k < m->nodes[i]->n_out; k++)
+			if (place(run, m->nodes[i]->out[k], i, last, list, &n, err) < 0)
+				return -1;
+	return 0;
+}
+
+static int
+place_scratch(struct loom_run *run, struct loom_error *err)
+{
+	size_t i, most = 0;
+
+	for (i = 0; i < run->model->n_nodes; i++)
+		most = run->scratch[i] > most ? run->scratch[i] : most;
+	run->work = lm_arena_alloc(&run->memory, most, (size_t)lm_pool_jobs(run->pool), err);
+	return run->work != NULL ? 0 : -1;
+}
+
+static size_t
+widest(const struct loom_model *m)
+{
+	size_t i, n = 1;
+
+	for (i = 0; i < m->n_nodes; i++) {
+		n = m->nodes[i]->n_in > n ? m->nodes[i]->n_in : n;
+		n = m->nodes[i]->n_out > n ? m->nodes[i]->n_out : n;
+	}
+	return n;
+}
+
+static int
+plan(struct loom_run *run, struct loom_error *err)
+{
+	const struct loom_model *m = run->model;
+	struct lm_arena *a = &run->memory;
+	struct lm_shape *planned;
+	struct buffer *list;
+	size_t *last;
+
+	run->planned = NULL;
+	lm_arena_release(a);
+	planned = lm_arena_alloc(a, m->n_inputs, sizeof(*planned), err);
+	run->shapes = lm_arena_alloc(a, m->n_values, sizeof(*run->shapes), err);
+	run->values = lm_arena_alloc(a, m->n_values, sizeof(*run->values), err);
+	run->in = lm_arena_alloc(a, widest(m), sizeof(*run->in), err);
+	run->out = lm_arena_alloc(a, widest(m), sizeof(*run->out), err);
+	run->scratch = lm_arena_alloc(a, m->n_nodes, sizeof(*run->scratch), err);
+	last = lm_arena_alloc(a, m->n_values, sizeof(*last), err);
+	list = lm_arena_alloc(a, m->n_values, sizeof(*list), err);
+	if (planned == NULL || run->shapes == NULL || run->values == NULL || run->in == NULL ||
+	    run->out == NULL || run->scratch == NULL || last == NULL || list == NULL)
+		return -1;
+	if (lm_model_shapes(m, run->wanted, run->shapes, run->scratch, err) < 0 ||
+	    place_all(run, last, list, err) < 0 || place_scratch(run, err) < 0)
+		return -1;
+	if (m->n_inputs > 0)
+		memcpy(planned, run->wanted, m->n_inputs * sizeof(*planned));
+	run->planned = planned;
+	run->plans++;
+	return 0;
+}
+
+/* ---- the run ---- */
+
+static int
+run_node(struct loom_run *run, size_t i, struct loom_error *err)
+{
+	const struct lm_node *n = run->model->nodes[i];
+	struct lm_call call = { n, run->in, run->out, run->prepared[i], run->kernels, run->pool,
+		run->counts, run->work };
+	static const struct lm_array absent;
+	size_t k;
+
+	for (k = 0; k < n->n_in; k++)
+		run->in[k] = n->in[k] != LM_ABSENT ? run->values[n->in[k]] : absent;
+	for (k = 0; k < n->n_out; k++)
+		run->out[k] = run->values[n->out[k]];
+	return n->op->forward(&call, err);
+}
+
+static void
+seal(struct loom_run *run, size_t value)
+{
+	const struct lm_array *a = &run->values[value];
+	uint64_t count;
+
+	if (lm_shape_count(a->shape, &count) == 0)
+		lm_seal(a->shape->dtype, a->data, (size_t)count);
+}
+
+/* Results take the form in which they leave; once, because a value may be looked at twice. */
+static void
+seal_results(struct loom_run *run)
+{
+	const struct loom_model *m = run->model;
+	size_t i;
+
+	for (i = 0; i < m->n_outputs; i++)
+		if (!run->keep || m->outputs[i] < m->n_inputs)
+			seal(run, m->outputs[i]);
+	for (i = m->n_inputs; run->keep && i < m->n_values; i++)
+		seal(run, i);
+}
+
+static int
+forward(struct loom_run *run, struct loom_error *err)
+{
+	const struct loom_model *m = run->model;
+	size_t i, inputs = m->n_inputs * sizeof(*run->wanted);
+
+	for (i = 0; i < m->n_inputs; i++)
+		if (run->given[i].data == NULL)
+			return lm_fail(err, LOOM_EARG, "input %s is not given", m->inputs[i].name);
+	if (run->planned == NULL || (inputs > 0 && memcmp(run->planned, run->wanted, inputs) != 0))
+		if (plan(run, err) < 0)
+			return -1;
+	if (convert_inputs(run, err) < 0)
+		return -1;
+	for (i = 0; i < m->n_nodes; i++)
+		if (run_node(run, i, err) < 0)
+			return -1;
+	seal_results(run);
+	return 0;
+}
+
+int
+loom_run_forward(struct loom_run *run, struct loom_error *err)
+{
+	struct lm_fpenv saved;
+	int r;
+
+	lm_fpenv_set(&saved);
+	r = forward(run, err);
+	lm_fpenv_restore(&saved);
+	return r < 0 ? lm_fail_in(err, run->model->name) : 0;
+}
+
+/* ---- results ---- */
+
+static struct loom_tensor
+view(const struct loom_run *run, size_t value)
+{
+	const struct lm_array *a = &run->values[value];
+	struct loom_tensor t = { 0 };
+
+	t.name = run->model->values[value].name;
+	t.dtype = a->shape->dtype->name;
+	t.rank = a->shape->rank;
+	memcpy(t.shape, a->shape->dim, sizeof(t.shape));
+	t.data = a->data;
+	return t;
+}
+
+struct loom_tensor
+loom_run_output(const struct loom_run *run, size_t i)
+{
+	return view(run, run->model->outputs[i]);
+}
+
+size_t
+loom_run_taps(const struct loom_run *run)
+{
+	return run->model->n_values - run->model->n_inputs;
+}
+
+struct loom_tensor
+loom_run_tap(const struct loom_run *run, size_t i)
+{
+	return view(run, run->model->n_inputs + i);
+}
+
+void
+loom_run_stages(const struct loom_run *run, uint64_t stages[3])
+{
+	int w, k;
+
+	memset(stages, 0, 3 * sizeof(*stages));
+	for (w = 0; w < lm_pool_jobs(run->pool); w++)
+		for (k = 0; k < 3; k++)
+			stages[k] += run->counts[w].stage[k];
+}
+
+uint64_t
+loom_run_plans(const struct loom_run *run)
+{
+	return run->plans;
+}
