@@ -1,0 +1,209 @@
+/* loom-infer: run a model on tensors. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+
+static const struct cmd_opt options[] = {
+	{ 'f', "format", "NAME", "write npy, npz, safetensors or raw\n"
+	    "(default: npy for one output, safetensors for several)" },
+	{ 'H', "hash", NULL, "print the SHA-256 of each output instead of its values" },
+	{ 'j', "jobs", "N", "threads to use (default 1); changes no bit of the result" },
+	{ 'm', "model", "FILE", "checkpoint to run; - is standard input, then INPUT is a file" },
+	{ 'o', "output", "FILE", "write there, whole or not at all (default: standard output)" },
+	{ 'r', "raw", "f32", "write the bare little-endian values: the same as -f raw" },
+	{ 't', "taps", "FILE", "also write every node's output there (.safetensors)" },
+	{ 'v', "verbose", NULL, "say on standard error how many sums each stage decided" },
+	{ 0 },
+};
+
+struct infer {
+	const char *model, *input, *output, *format, *taps;
+	int jobs, hash, verbose;
+	struct loom_model *net;
+	struct loom_run *run;
+	struct loom_tensors *file;
+};
+
+static int
+missing(const struct infer *in, const char *name, struct loom_error *err)
+{
+	size_t k, used, n = loom_tensors_count(in->file);
+
+	err->code = LOOM_ESHAPE;
+	(void)snprintf(err->source, sizeof(err->source), "%.200s", in->input);
+	used = (size_t)snprintf(err->text, sizeof(err->text),
+	    "no tensor is called %.80s, which the model wants; it has ", name);
+	for (k = 0; k < n && used < sizeof(err->text); k++)
+		used += (size_t)snprintf(err->text + used, sizeof(err->text) - used, "%s%s",
+		    k > 0 ? ", " : "", loom_tensors_at(in->file, k).name);
+	if (n == 0)
+		(void)snprintf(err->text + used, sizeof(err->text) - used, "none");
+	return -1;
+}
+
+/* The tensor in the file for input i: the only one for the only one, else the one of its name. */
+static int
+give(struct infer *in, size_t i, struct loom_error *err)
+{
+	size_t k, n = loom_tensors_count(in->file);
+	const char *name = loom_model_input(in->net, i);
+	struct loom_tensor t;
+
+	for (k = 0; k < n; k++) {
+		t = loom_tensors_at(in->file, k);
+		if (strcmp(t.name, name) == 0 || (n == 1 && loom_model_inputs(in->net) == 1))
+			break;
+	}
+	if (k == n)
+		return missing(in, name, err);
+	if (loom_tensors_load(in->file, k, &t, err) < 0)
+		return -1;
+	return loom_run_set(in->run, i, &t, err);
+}
+
+static int
+compute(struct infer *in, struct loom_error *err)
+{
+	size_t i;
+
+	if (loom_model_open(&in->net, in->model, err) < 0 ||
+	    loom_run_new(&in->run, in->net, in->jobs, err) < 0 ||
+	    loom_tensors_open(&in->file, in->input, err) < 0)
+		return -1;
+	if (in->taps != NULL)
+		loom_run_keep(in->run);
+	for (i = 0; i < loom_model_inputs(in->net); i++)
+		if (give(in, i, err) < 0)
+			return -1;
+	return loom_run_forward(in->run, err);
+}
+
+static int
+print_hashes(const struct loom_tensor *t, size_t n, struct loom_error *err)
+{
+	char hex[65], what[256];
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (loom_tensor_hash(&t[i], hex, err) < 0)
+			return -1;
+		printf("%s  %s  %s\n", hex, loom_tensor_describe(&t[i], what, sizeof(what)),
+		    t[i].name);
+	}
+	return 0;
+}
+
+static int
+write_taps(const struct infer *in, struct loom_error *err)
+{
+	size_t i, n = loom_run_taps(in->run);
+	struct loom_tensor *t = calloc(n > 0 ? n : 1, sizeof(*t));
+	int r = -1;
+
+	if (t == NULL) {
+		err->code = LOOM_ENOMEM;
+		return -1;
+	}
+	for (i = 0; i < n; i++)
+		t[i] = loom_run_tap(in->run, i);
+	r = loom_tensors_write(in->taps, "safetensors", t, n, err);
+	free(t);
+	return r;
+}
+
+static int
+write_outputs(const struct infer *in, struct loom_error *err)
+{
+	size_t i, n = loom_model_outputs(in->net);
+	struct loom_tensor *t = calloc(n > 0 ? n : 1, sizeof(*t));
+	const char *format = in->format;
+	int r;
+
+	if (t == NULL) {
+		err->code = LOOM_ENOMEM;
+		return -1;
+	}
+	for (i = 0; i < n; i++)
+		t[i] = loom_run_output(in->run, i);
+	if (format == NULL)
+		format = n == 1 ? "npy" : "safetensors";
+	r = in->hash ? print_hashes(t, n, err) : loom_tensors_write(in->output, format, t, n, err);
+	free(t);
+	return r;
+}
+
+static void
+tell_stages(struct cmd *cmd, const struct infer *in)
+{
+	uint64_t s[3];
+
+	loom_run_stages(in->run, s);
+	cmd_warn(cmd, "sums of products: %ju decided by the binary64 sum, %ju by the second stage, "
+	    "%ju by the accumulator", (uintmax_t)s[0], (uintmax_t)s[1], (uintmax_t)s[2]);
+}
+
+static int
+set_option(struct cmd *cmd, struct infer *in, int key)
+{
+	switch (key) {
+	case 'f':
+		in->format = optarg;
+		break;
+	case 'H':
+		in->hash = 1;
+		break;
+	case 'j':
+		in->jobs = (int)cmd_number(cmd, optarg, 1, 1024);
+		break;
+	case 'm':
+		in->model = optarg;
+		break;
+	case 'o':
+		in->output = strcmp(optarg, "-") != 0 ? optarg : NULL;
+		break;
+	case 'r':
+		if (strcmp(optarg, "f32") != 0)
+			return cmd_misuse(cmd, "--raw %s: only f32 is known", optarg);
+		in->format = "raw";
+		break;
+	case 't':
+		in->taps = optarg;
+		break;
+	case 'v':
+		in->verbose = 1;
+		break;
+	}
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct infer in = { .input = "-", .jobs = 1 };
+	struct loom_error err = { 0 };
+	struct cmd cmd;
+	int key, bad = 0;
+
+	cmd_start(&cmd, "loom-infer", "-m MODEL [INPUT] > OUTPUT",
+	    "Run a network on a tensor; the same bits on every machine.", options);
+	while ((key = cmd_getopt(&cmd, argc, argv)) != -1)
+		bad |= set_option(&cmd, &in, key);
+	if (bad != 0)
+		return EXIT_USAGE;
+	if (in.model == NULL || argc - optind > 1)
+		return cmd_usage(&cmd);
+	if (optind < argc)
+		in.input = argv[optind];
+	if (strcmp(in.model, "-") == 0 && strcmp(in.input, "-") == 0)
+		return cmd_misuse(&cmd, "the model comes from standard input: name an INPUT file");
+	if (in.output == NULL && !in.hash)
+		cmd_binary_out(&cmd);
+	if (compute(&in, &err) == 0 && (in.taps == NULL || write_taps(&in, &err) == 0) &&
+	    write_outputs(&in, &err) == 0 && in.verbose)
+		tell_stages(&cmd, &in);
+	loom_tensors_free(in.file);
+	loom_run_free(in.run);
+	loom_model_free(in.net);
+	return cmd_finish(&cmd, EXIT_YES, &err);
+}

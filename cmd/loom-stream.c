@@ -1,0 +1,107 @@
+/* loom-stream: a layer stream, version 1 or 2, to an .entity checkpoint. */
+#include <string.h>
+
+#include "cmd.h"
+
+enum { BEDROCK = 256, ROOT, MODELS_DIR, FIXTURES_DIR, FIXTURE_VERSION, OUTPUT, SKIP_INFER, PLAIN,
+	KEEP_DTYPE };
+
+static const struct cmd_opt options[] = {
+	{ BEDROCK, "bedrock", "ID", "version 1: the kind of request, if it does not say" },
+	{ 'o', "entity", "FILE", "write the .entity to FILE (default: standard output)" },
+	{ FIXTURE_VERSION, "fixture-version", "NAME", "version 1: the fixture to run, NAME.npz" },
+	{ FIXTURES_DIR, "fixtures-dir", "DIR", "version 1: where fixtures are" },
+	{ KEEP_DTYPE, "keep-dtype", NULL, "store float64 as it is, not as float32" },
+	{ MODELS_DIR, "models-dir", "DIR",
+	    "version 1: write DIR/PLANET/ID/ID.stream.entity, answer in JSON" },
+	{ CMD_NO_PROGRESS_ROW },
+	{ OUTPUT, "output", "FILE", "version 1: write FILE, answer in JSON; version 2: as -o" },
+	{ PLAIN, "plain", NULL, "leave out what plain Loom does not need" },
+	{ ROOT, "root", "DIR", "version 1: models and fixtures are in DIR/python/BEDROCK" },
+	{ SKIP_INFER, "skip-infer", NULL, "version 1: do not run the network for the answer" },
+	{ 0 },
+};
+
+static void
+take_option(struct loom_stream_options *o, int key)
+{
+	switch (key) {
+	case BEDROCK:
+		o->bedrock = optarg;
+		break;
+	case 'o':
+		o->output = strcmp(optarg, "-") == 0 ? NULL : optarg;
+		break;
+	case FIXTURE_VERSION:
+		o->fixture_version = optarg;
+		break;
+	case FIXTURES_DIR:
+		o->fixtures_dir = optarg;
+		break;
+	case KEEP_DTYPE:
+		o->keep_dtype = 1;
+		break;
+	case MODELS_DIR:
+		o->models_dir = optarg;
+		break;
+	case OUTPUT:
+		o->output_path = optarg;
+		break;
+	case PLAIN:
+		o->plain = 1;
+		break;
+	case ROOT:
+		o->root = optarg;
+		break;
+	case SKIP_INFER:
+		o->skip_infer = 1;
+		break;
+	}
+}
+
+/* A terminal cannot use a checkpoint; whether one comes is known only after the stream's head. */
+static void
+refuse_terminal(void *cmd)
+{
+	cmd_binary_out(cmd);
+}
+
+static void
+print_notes(struct cmd *cmd, char *notes)
+{
+	char *end;
+
+	for (; notes != NULL && (end = strchr(notes, '\n')) != NULL; notes = end + 1) {
+		*end = '\0';
+		cmd_warn(cmd, "%s", notes);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cmd cmd;
+	struct loom_error err = { 0 };
+	struct loom_stream_options o = { 0 };
+	struct loom_streamed done;
+	int key, status, failed;
+
+	cmd_start(&cmd, "loom-stream", "[-o FILE] < stream > model.entity",
+	    "Turn a layer stream, version 1 (JSON) or 2, into an .entity checkpoint.", options);
+	cmd.single_dash = 1;
+	while ((key = cmd_getopt(&cmd, argc, argv)) != -1)
+		take_option(&o, key);
+	o.binary = refuse_terminal;
+	o.progress = cmd_progress;
+	o.context = &cmd;
+	failed = loom_stream("-", &o, &done, &err) < 0;
+	print_notes(&cmd, done.notes);
+	if (done.response != NULL)
+		fputs(done.response, stdout);
+	status = cmd_finish(&cmd, done.status, &err);
+	/* Clients of version 1 that name a destination know 0 and 1 alone. */
+	if (failed && done.answered && status != EXIT_USAGE)
+		status = EXIT_NO;
+	loom_streamed_release(&done);
+	return status;
+}

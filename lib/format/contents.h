@@ -1,0 +1,14 @@
+/* contents: what is in a checkpoint or a file of tensors, as one JSON object for loom_dump. */
+#ifndef FORMAT_CONTENTS_H
+#define FORMAT_CONTENTS_H
+
+#include "base/json.h"
+#include "base/source.h"
+
+/*
+ * The object of schemas/entity-dump.json.  Takes the source over, also on failure; NULL on failure;
+ * the caller's to json_decref.
+ */
+json_t *lm_contents(struct lm_source *, struct loom_error *);
+
+#endif

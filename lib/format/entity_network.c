@@ -1,0 +1,349 @@
+/* entity_network: the header's version, grid and layer specs (entity.md 2). */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+#include <strings.h>
+
+#include "format/entity_parts.h"
+
+/* ---- keys ---- */
+
+int
+lm_entity_exact_keys(json_t *object, const char *where, const char *const *known,
+    struct loom_error *err)
+{
+	const char *key;
+	char shown[LM_SHOWN];
+	void *state = NULL;
+	size_t i;
+
+	while ((key = lm_json_unknown(object, known, &state)) != NULL)
+		for (i = 0; known[i] != NULL; i++)
+			if (strcasecmp(key, known[i]) == 0)
+				return lm_fail(err, LOOM_EFORMAT,
+				    "%s: the key \"%s\" must be written \"%s\"", where,
+				    lm_shown(shown, key), known[i]);
+	return 0;
+}
+
+/* ---- the fields of a layer spec ---- */
+
+enum field_kind { INTEGER, REAL, TEXT, FLAG, LIST, OBJECT };
+
+static const struct field {
+	const char *key;
+	enum field_kind kind;
+} fields[] = { { "z", INTEGER }, { "y", INTEGER }, { "x", INTEGER }, { "l", INTEGER },
+	{ "type", TEXT }, { "activation", TEXT }, { "dtype", TEXT }, { "input_height", INTEGER },
+	{ "input_width", INTEGER }, { "input_depth", INTEGER }, { "output_height", INTEGER },
+	{ "output_width", INTEGER }, { "output_depth", INTEGER }, { "input_channels", INTEGER },
+	{ "filters", INTEGER }, { "kernel_size", INTEGER }, { "stride", INTEGER },
+	{ "padding", INTEGER }, { "output_padding", INTEGER }, { "num_heads", INTEGER },
+	{ "num_kv_heads", INTEGER }, { "head_dim", INTEGER }, { "query_dim", INTEGER },
+	{ "d_model", INTEGER }, { "seq_length", INTEGER }, { "rope_freq_base", REAL },
+	{ "vocab_size", INTEGER }, { "embedding_dim", INTEGER }, { "num_clusters", INTEGER },
+	{ "kmeans_temperature", REAL }, { "output_mode", TEXT }, { "softmax_type", TEXT },
+	{ "temperature", REAL }, { "softmax_rows", INTEGER }, { "softmax_cols", INTEGER },
+	{ "entmax_alpha", REAL }, { "gumbel_noise", FLAG }, { "weights", TEXT },
+	{ "native", FLAG }, { "scale", REAL }, { "parallel_branches", LIST },
+	{ "combine_mode", TEXT }, { "sequential_layers", LIST }, { "use_tiling", FLAG },
+	{ "tile_size", INTEGER }, { "is_disabled", FLAG }, { "meta_rules", LIST },
+	{ "meta_observed_layer", OBJECT } };
+
+enum { FIELDS = sizeof(fields) / sizeof(*fields) };
+
+static int
+check_field(json_t *spec, const char *where, const struct field *field, struct loom_error *err)
+{
+	const char *text;
+	int64_t integer;
+	double real;
+	json_t *value;
+	int flag;
+
+	switch (field->kind) {
+	case INTEGER:
+		return lm_json_integer(spec, where, field->key, 0, INT64_MIN, INT64_MAX, &integer,
+		    err);
+	case REAL:
+		return lm_json_real(spec, where, field->key, 0, &real, err);
+	case TEXT:
+		return lm_json_string(spec, where, field->key, 0, &text, err);
+	case FLAG:
+		return lm_json_flag(spec, where, field->key, 0, &flag, err);
+	case LIST:
+		return lm_json_array(spec, where, field->key, 0, &value, err);
+	case OBJECT:
+		return lm_json_object(spec, where, field->key, 0, &value, err);
+	}
+	return 0;
+}
+
+/* Every field has Loom's type, whether we use it or not. */
+static int
+check_fields(json_t *spec, const char *where, struct loom_error *err)
+{
+	static const char *const inline_keys[] = { "weights", "native", "scale" };
+	const char *known[FIELDS + 1] = { NULL };
+	size_t i;
+
+	for (i = 0; i < FIELDS; i++)
+		known[i] = fields[i].key;
+	if (lm_entity_exact_keys(spec, where, known, err) < 0)
+		return -1;
+	for (i = 0; i < FIELDS; i++)
+		if (check_field(spec, where, &fields[i], err) < 0)
+			return -1;
+	for (i = 0; i < 3; i++)
+		if (json_object_get(spec, inline_keys[i]) != NULL)
+			return lm_fail(err, LOOM_EFORMAT,
+			    "%s: \"%s\" belongs into model.json, not into a checkpoint's header",
+			    where, inline_keys[i]);
+	return 0;
+}
+
+/* ---- one layer ---- */
+
+static int
+read_type(struct lm_entity_cell *cell, const char *where, struct loom_error *err)
+{
+	const char *name, *type;
+	char shown[LM_SHOWN], list[80];
+
+	if (lm_json_string(cell->spec, where, "type", 1, &name, err) < 0)
+		return -1;
+	type = lm_cell_type(name);
+	if (type == NULL)
+		return lm_fail(err, LOOM_EFORMAT, "%s: unknown layer type \"%s\"", where,
+		    lm_shown(shown, name));
+	cell->row = lm_cell_by_type(type);
+	if (cell->row == NULL)
+		return lm_fail(err, LOOM_EUNSUPPORTED, "%s is a %s, which cannot be run yet "
+		    "(supported: %s)", where, type, lm_cell_types(list, sizeof(list)));
+	return 0;
+}
+
+static int
+read_activation(struct lm_entity_cell *cell, const char *where, struct loom_error *err)
+{
+	const char *name, *softmax = NULL;
+	char shown[LM_SHOWN];
+
+	if (lm_json_string(cell->spec, where, "activation", 1, &name, err) < 0 ||
+	    lm_json_string(cell->spec, where, "softmax_type", 0, &softmax, err) < 0)
+		return -1;
+	cell->activation = lm_activation_by_name(name);
+	if (cell->activation == NULL)
+		return lm_fail(err, LOOM_EFORMAT, "%s: unknown activation \"%s\"", where,
+		    lm_shown(shown, name));
+	if (softmax != NULL && !lm_softmax_known(softmax))
+		return lm_fail(err, LOOM_EFORMAT, "%s: unknown softmax type \"%s\"", where,
+		    lm_shown(shown, softmax));
+	return 0;
+}
+
+static int
+read_dtype(struct lm_entity_cell *cell, const char *where, struct loom_error *err)
+{
+	const char *name;
+	char shown[LM_SHOWN];
+
+	if (lm_json_string(cell->spec, where, "dtype", 1, &name, err) < 0)
+		return -1;
+	cell->dtype = lm_dtype_parse(name);
+	if (cell->dtype == NULL || cell->dtype->loom < 0)
+		return lm_fail(err, LOOM_EFORMAT, "%s: unknown dtype \"%s\"", where,
+		    lm_shown(shown, name));
+	return 0;
+}
+
+/* What makes a layer a container: of one that is none it would have no meaning. */
+static int
+no_children(const struct lm_entity_cell *cell, const char *where, struct loom_error *err)
+{
+	static const char *const keys[] = { "parallel_branches", "sequential_layers",
+		"meta_observed_layer" };
+	size_t i;
+	json_t *value;
+
+	for (i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		value = json_object_get(cell->spec, keys[i]);
+		if (json_is_object(value) || json_array_size(value) > 0)
+			return lm_fail(err, LOOM_EUNSUPPORTED, "%s: a %s with \"%s\"", where,
+			    cell->row->type, keys[i]);
+	}
+	return 0;
+}
+
+static int
+read_cell(struct lm_entity_cell *cell, json_t *spec, const char *where, struct loom_error *err)
+{
+	cell->spec = spec;
+	if (read_type(cell, where, err) < 0 || read_activation(cell, where, err) < 0 ||
+	    read_dtype(cell, where, err) < 0 || no_children(cell, where, err) < 0 ||
+	    lm_json_flag(spec, where, "is_disabled", 0, &cell->disabled, err) < 0)
+		return -1;
+	return 0;
+}
+
+int
+lm_entity_cell_params(const struct lm_entity_cell *cell, size_t index, struct lm_node *node,
+    struct loom_error *err)
+{
+	char where[40];
+	int64_t value;
+	int i, param;
+
+	snprintf(where, sizeof(where), "layers.%zu", index);
+	for (i = 0; i < LM_CELL_FIELDS && cell->row->field[i].param != NULL; i++) {
+		param = lm_layer_param(node->op, cell->row->field[i].param);
+		value = 0;
+		if (lm_json_integer(cell->spec, where, cell->row->field[i].key, 1,
+			node->op->params[param].least, node->op->params[param].most, &value,
+			err) < 0)
+			return -1;
+		node->param[param].i = value;
+	}
+	return 0;
+}
+
+/* ---- the grid ---- */
+
+struct grid {
+	int64_t size[4]; /* depth, rows, cols, layers_per_cell */
+	size_t total;
+};
+
+static int
+read_grid(json_t *network, struct grid *grid, struct loom_error *err)
+{
+	static const char *const keys[] = { "depth", "rows", "cols", "layers_per_cell" };
+	int64_t total = 1;
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		if (lm_json_integer(network, "network", keys[i], 1, 0, LM_ENTITY_MOST,
+			&grid->size[i], err) < 0)
+			return -1;
+		total *= grid->size[i];
+		if (total > LM_ENTITY_MOST)
+			return lm_fail(err, LOOM_EFORMAT, "network: a grid of more than %d layers",
+			    LM_ENTITY_MOST);
+	}
+	grid->total = (size_t)total;
+	return 0;
+}
+
+/* The flat index: z outermost, l innermost. */
+static int
+place_layer(json_t *spec, const char *where, const struct grid *grid, size_t *index,
+    struct loom_error *err)
+{
+	static const char *const keys[] = { "z", "y", "x", "l" };
+	size_t i;
+	int64_t at;
+
+	*index = 0;
+	for (i = 0; i < 4; i++) {
+		at = 0;
+		if (grid->size[i] == 0)
+			return lm_fail(err, LOOM_EFORMAT, "%s: there is no place for it in a grid of "
+			    "%lld x %lld x %lld x %lld", where, (long long)grid->size[0],
+			    (long long)grid->size[1], (long long)grid->size[2],
+			    (long long)grid->size[3]);
+		if (lm_json_integer(spec, where, keys[i], 0, 0, grid->size[i] - 1, &at, err) < 0)
+			return -1;
+		*index = *index * (size_t)grid->size[i] + (size_t)at;
+	}
+	return 0;
+}
+
+static int
+read_layers(struct lm_entity *entity, json_t *layers, const struct grid *grid,
+    struct loom_error *err)
+{
+	char where[40];
+	json_t *spec;
+	size_t i, index;
+
+	json_array_foreach(layers, i, spec) {
+		snprintf(where, sizeof(where), "layers[%zu]", i);
+		if (!json_is_object(spec))
+			return lm_fail(err, LOOM_EFORMAT, "%s is %s, not an object", where,
+			    lm_json_type(spec));
+		if (check_fields(spec, where, err) < 0 ||
+		    place_layer(spec, where, grid, &index, err) < 0)
+			return -1;
+		if (entity->cells[index].spec != NULL)
+			return lm_fail(err, LOOM_EFORMAT,
+			    "%s: another entry has its place in the grid", where);
+		snprintf(where, sizeof(where), "layers.%zu", index);
+		if (read_cell(&entity->cells[index], spec, where, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+read_network(struct lm_entity *entity, json_t *network, struct loom_error *err)
+{
+	static const char *const known[] = { "id", "depth", "rows", "cols", "layers_per_cell",
+		"layers", NULL };
+	struct grid grid;
+	json_t *layers = NULL;
+	const char *id;
+
+	if (lm_entity_exact_keys(network, "network", known, err) < 0 ||
+	    lm_json_string(network, "network", "id", 0, &id, err) < 0 ||
+	    read_grid(network, &grid, err) < 0 ||
+	    lm_json_array(network, "network", "layers", 0, &layers, err) < 0)
+		return -1;
+	/* Each entry takes two bytes of the header at least, so this cannot be large for nothing. */
+	if (json_array_size(layers) > grid.total)
+		return lm_fail(err, LOOM_EFORMAT, "network: %zu layers in a grid of %zu",
+		    json_array_size(layers), grid.total);
+	entity->n_cells = grid.total;
+	entity->cells = lm_arena_alloc(&entity->model->arena, grid.total, sizeof(*entity->cells),
+	    err);
+	if (entity->cells == NULL)
+		return -1;
+	return read_layers(entity, layers, &grid, err);
+}
+
+/* A place that no entry mentions is a layer to Loom, of default kind and without weights. */
+static int
+all_mentioned(const struct lm_entity *entity, struct loom_error *err)
+{
+	size_t i;
+
+	for (i = 0; i < entity->n_cells; i++)
+		if (entity->cells[i].spec == NULL)
+			return lm_fail(err, LOOM_EFORMAT,
+			    "layers.%zu has no entry in \"layers\", and so no weights", i);
+	return 0;
+}
+
+int
+lm_entity_read_network(struct lm_entity *entity, struct loom_error *err)
+{
+	static const char *const known[] = { "format_version", "network", "transformer", "blobs",
+		"bridge", NULL };
+	json_t *network, *transformer = NULL;
+	int64_t version;
+
+	if (!json_is_object(entity->root))
+		return lm_fail(err, LOOM_EFORMAT, "the header is %s, not an object",
+		    lm_json_type(entity->root));
+	if (lm_entity_exact_keys(entity->root, "header", known, err) < 0 ||
+	    lm_json_integer(entity->root, "header", "format_version", 1, 1, 1, &version, err) < 0 ||
+	    lm_json_object(entity->root, "header", "network", 1, &network, err) < 0 ||
+	    lm_json_object(entity->root, "header", "transformer", 0, &transformer, err) < 0 ||
+	    lm_json_object(entity->root, "header", "bridge", 0, &entity->bridge, err) < 0)
+		return -1;
+	if (transformer != NULL)
+		return lm_fail(err, LOOM_EUNSUPPORTED,
+		    "a transformer section, which cannot be run yet");
+	if (read_network(entity, network, err) < 0)
+		return -1;
+	return all_mentioned(entity, err);
+}

@@ -1,0 +1,91 @@
+/* format: the table of file formats, and which of them a source holds. */
+#include "format/format.h"
+
+#include <string.h>
+
+#define FORMAT(name) extern const struct lm_format_ops lm_format_##name;
+#include "format/formats.def"
+#undef FORMAT
+
+static const struct lm_format_ops *const table[] = {
+#define FORMAT(name) &lm_format_##name,
+#include "format/formats.def"
+#undef FORMAT
+};
+
+enum { ROWS = sizeof(table) / sizeof(*table) };
+
+const struct lm_format_ops *
+lm_format_at(size_t i)
+{
+	return i < ROWS ? table[i] : NULL;
+}
+
+const struct lm_format_ops *
+lm_format_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ROWS; i++)
+		if (strcmp(table[i]->name, name) == 0)
+			return table[i];
+	return NULL;
+}
+
+/* "npy, npz, safetensors": what is read of that kind. */
+static const char *
+readable(char *dst, size_t size, enum lm_holds holds)
+{
+	size_t i, used = 0;
+
+	dst[0] = '\0';
+	for (i = 0; i < ROWS && used < size; i++)
+		if (table[i]->holds == holds && (table[i]->can & LM_READ))
+			used += (size_t)snprintf(dst + used, size - used, "%s%s",
+			    used > 0 ? ", " : "", table[i]->name);
+	return dst;
+}
+
+static int
+fail_unknown(struct lm_source *s, enum lm_holds holds, const struct lm_format_ops *other,
+    struct loom_error *err)
+{
+	const char *kind = holds == LM_HOLDS_MODEL ? "network" : "file of tensors";
+	char names[256];
+
+	(void)readable(names, sizeof(names), holds);
+	if (other != NULL)
+		return lm_source_fail(s, err, LOOM_EFORMAT, "is %s, not a %s (expected one of: %s)",
+		    other->about, kind, names);
+	return lm_source_fail(s, err, LOOM_EFORMAT, "not a %s (expected one of: %s)", kind, names);
+}
+
+const struct lm_format_ops *
+lm_format_sniff(struct lm_source *s, enum lm_holds holds, struct loom_error *err)
+{
+	const struct lm_format_ops *best = NULL, *other = NULL;
+	const unsigned char *head;
+	int score, most = 0;
+	size_t len, i;
+
+	if (lm_source_peek(s, &head, LM_SNIFF, &len, err) < 0)
+		return NULL;
+	if (len == 0) {
+		(void)lm_source_fail(s, err, LOOM_ETRUNCATED,
+		    "is empty: did the program that writes it fail?");
+		return NULL;
+	}
+	for (i = 0; i < ROWS; i++) {
+		score = table[i]->sniff != NULL ? table[i]->sniff(head, len) : 0;
+		if (score <= most)
+			continue;
+		most = score;
+		if (table[i]->holds == holds && (table[i]->can & LM_READ))
+			best = table[i];
+		else
+			other = table[i];
+	}
+	if (best == NULL)
+		(void)fail_unknown(s, holds, other, err);
+	return best;
+}

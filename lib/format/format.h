@@ -1,0 +1,44 @@
+/*
+ * format: what a file format is, and the table of those we have.  A format is told by its bytes,
+ * never by a file's name.
+ */
+#ifndef FORMAT_FORMAT_H
+#define FORMAT_FORMAT_H
+
+#include "base/sink.h"
+#include "model/model.h"
+
+enum { LM_READ = 1, LM_WRITE = 2, LM_PIPE = 4 };
+enum lm_holds { LM_HOLDS_MODEL, LM_HOLDS_TENSORS };
+enum { LM_SNIFF = 512 }; /* bytes that a sniffer is shown, if there are so many */
+
+struct loom_tensors;
+
+struct lm_format_ops {
+	const char *name;
+	const char *about;
+	enum lm_holds holds;
+	unsigned can;
+	int (*sniff)(const unsigned char *head, size_t len); /* 0 no .. 100 certain */
+	/* models: the graph, with weights pointing into the source, which the model then owns */
+	int (*read)(struct loom_model *, struct lm_source *, struct loom_error *);
+	int (*write)(const struct loom_model *, struct lm_sink *, struct loom_error *);
+	/* tensors: see format/tensors.h */
+	int (*index)(struct loom_tensors *, struct loom_error *);
+	int (*write_tensors)(struct lm_sink *, const struct loom_tensor *, size_t n,
+	    struct loom_error *);
+};
+
+const struct lm_format_ops *lm_format_at(size_t i); /* NULL: past the end */
+const struct lm_format_ops *lm_format_find(const char *name);
+/*
+ * The format of what the source holds, without consuming any of it; NULL with LOOM_EFORMAT when no
+ * reader of that kind knows it (the message names the formats that are read).
+ */
+const struct lm_format_ops *lm_format_sniff(struct lm_source *, enum lm_holds,
+    struct loom_error *);
+
+/* What loom_model_open does with a source that is open; takes it over, also on failure. */
+int lm_checkpoint_open(struct loom_model **, struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
+
+#endif

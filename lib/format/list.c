@@ -1,0 +1,147 @@
+/* list: the tables of operations, formats and dtypes, for people and for scripts. */
+#include "format/format.h"
+
+#include <string.h>
+
+static void
+separate(FILE *out, size_t i)
+{
+	(void)fputs(i > 0 ? "," : "", out);
+}
+
+/* "1->1", "1+->1" where there is no greatest number. */
+static void
+counts(char *dst, size_t size, unsigned least, unsigned most)
+{
+	if (least == most)
+		(void)snprintf(dst, size, "%u", least);
+	else if (most == LM_MANY)
+		(void)snprintf(dst, size, "%u+", least);
+	else
+		(void)snprintf(dst, size, "%u-%u", least, most);
+}
+
+static void
+layer_text(FILE *out, const struct lm_layer_ops *op)
+{
+	size_t i, params = lm_layer_params(op), slots = lm_layer_slots(op);
+	char in[24], makes[24], both[52];
+
+	counts(in, sizeof(in), op->in_least, op->in_most);
+	counts(makes, sizeof(makes), op->out_least, op->out_most);
+	(void)snprintf(both, sizeof(both), "%s->%s", in, makes);
+	(void)fprintf(out, "%-11s %-6s ", op->name, both);
+	for (i = 0; i < params; i++) {
+		separate(out, i);
+		(void)fputs(op->params[i].key, out);
+	}
+	(void)fputs(params > 0 ? " " : "- ", out);
+	for (i = 0; i < slots; i++) {
+		separate(out, i);
+		(void)fputs(op->slots[i].name, out);
+	}
+	(void)fprintf(out, "%s  %s\n", slots > 0 ? "" : "-", op->about);
+}
+
+static void
+layer_json(FILE *out, const struct lm_layer_ops *op, size_t row)
+{
+	size_t i;
+
+	separate(out, row);
+	(void)fprintf(out,
+	    "{\"name\":\"%s\",\"inputs\":[%u,%u],\"outputs\":[%u,%u],\"about\":\"%s\",\"params\":[",
+	    op->name, op->in_least, op->in_most, op->out_least, op->out_most, op->about);
+	for (i = 0; i < lm_layer_params(op); i++) {
+		separate(out, i);
+		(void)fprintf(out, "\"%s\"", op->params[i].key);
+	}
+	(void)fputs("],\"slots\":[", out);
+	for (i = 0; i < lm_layer_slots(op); i++) {
+		separate(out, i);
+		(void)fprintf(out, "\"%s\"", op->slots[i].name);
+	}
+	(void)fputs("]}", out);
+}
+
+static int
+layer_row(FILE *out, size_t i, int json)
+{
+	const struct lm_layer_ops *op = lm_layer_at(i);
+
+	if (op == NULL)
+		return 0;
+	if (json)
+		layer_json(out, op, i);
+	else
+		layer_text(out, op);
+	return 1;
+}
+
+static int
+format_row(FILE *out, size_t i, int json)
+{
+	const struct lm_format_ops *f = lm_format_at(i);
+	const char *holds, *reads, *writes;
+
+	if (f == NULL)
+		return 0;
+	holds = f->holds == LM_HOLDS_MODEL ? "model" : "tensors";
+	reads = f->can & LM_READ ? "read" : "";
+	writes = f->can & LM_WRITE ? "write" : "";
+	if (json)
+		separate(out, i);
+	if (json)
+		(void)fprintf(out,
+		    "{\"name\":\"%s\",\"holds\":\"%s\",\"read\":%s,\"write\":%s,\"about\":\"%s\"}",
+		    f->name, holds, *reads != '\0' ? "true" : "false",
+		    *writes != '\0' ? "true" : "false", f->about);
+	else
+		(void)fprintf(out, "%-12s %-8s %-4s %-5s  %s\n", f->name, holds, reads, writes,
+		    f->about);
+	return 1;
+}
+
+static int
+dtype_row(FILE *out, size_t i, int json)
+{
+	const struct lm_dtype *d = lm_dtype_at(i);
+
+	if (d == NULL)
+		return 0;
+	if (json)
+		separate(out, i);
+	if (json)
+		(void)fprintf(out, "{\"name\":\"%s\",\"bits\":%u,\"loom\":%d}", d->name, d->bits,
+		    d->loom);
+	else
+		(void)fprintf(out, "%-10s %2u\n", d->name, d->bits);
+	return 1;
+}
+
+static const struct {
+	const char *name;
+	int (*row)(FILE *, size_t i, int json); /* 0: there is no row i */
+} tables[] = {
+	{ "layers", layer_row },
+	{ "formats", format_row },
+	{ "dtypes", dtype_row },
+};
+
+int
+loom_list(FILE *out, const char *what, int json, struct loom_error *err)
+{
+	size_t t, i;
+
+	for (t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
+		if (strcmp(tables[t].name, what) != 0)
+			continue;
+		(void)fputs(json ? "[" : "", out);
+		for (i = 0; tables[t].row(out, i, json); i++)
+			;
+		(void)fputs(json ? "]\n" : "", out);
+		return 0;
+	}
+	return lm_fail(err, LOOM_EARG, "%s: no such table: layers, formats and dtypes are there",
+	    what);
+}

@@ -1,0 +1,148 @@
+/*
+ * request: layer streams of version 1, one JSON document: an envelope, or a bare body that plays both
+ * roles.  request_decode.c reads it by the table request.def, as Go's encoding/json would, numbers
+ * straight into binary32; request.c makes a model of it; response.c answers.
+ */
+#ifndef FORMAT_REQUEST_H
+#define FORMAT_REQUEST_H
+
+#include "base/buf.h"
+#include "model/model.h"
+
+enum lm_field_kind {
+	LM_TAKES_TEXT,
+	LM_TAKES_INT,
+	LM_TAKES_BOOL,
+	LM_TAKES_FLOATS, /* an array; so are the next two */
+	LM_TAKES_ROWS,
+	LM_TAKES_LAYERS,
+	LM_TAKES_BODY
+};
+
+enum lm_field_id {
+#define FIELD(scope, id, key, kind) LM_REQ_##id,
+#define BEDROCK(name, kind)
+#include "format/request.def"
+#undef FIELD
+#undef BEDROCK
+	LM_REQ_FIELDS
+};
+
+/*
+ * Numbers of an array.  What a repeated key leaves beyond n stays up to high: an array that is read
+ * over it and holds nulls shows it again, as Go's decoder does.
+ */
+struct lm_floats {
+	float *v;
+	size_t n, high, room;
+};
+
+struct lm_rows {
+	struct lm_floats *row;
+	size_t n, high, room;
+};
+
+/* The first value of a wrong type; at is 0 where there is none, else 1 + its offset. */
+struct lm_fault {
+	uint64_t at;
+	int found; /* as lm_walk_kind says; '1': a number that does not fit; 0: a string with a NUL */
+	size_t layer, item, inner; /* SIZE_MAX: not within one */
+};
+
+struct lm_field {
+	const char *text; /* NULL or empty: blank */
+	int64_t integer;  /* and booleans */
+	union {
+		struct lm_floats floats;
+		struct lm_rows rows;
+	};
+};
+
+/* The fields of layers stand last in the table. */
+enum { LM_LAYER_FIRST = LM_REQ_KIND, LM_LAYERS_MOST = 100000 };
+
+struct lm_request_layer {
+	struct lm_field field[LM_REQ_FIELDS - LM_LAYER_FIRST];
+};
+
+#define LM_LAYER_FIELD(layer, id) (&(layer)->field[(id) - LM_LAYER_FIRST])
+
+struct lm_request_body {
+	struct lm_field field[LM_REQ_FIELDS];
+	struct lm_fault fault[LM_REQ_FIELDS];
+	struct lm_request_layer *layer;
+	size_t n, high, made, room; /* of layer; made of them own memory */
+};
+
+struct lm_request {
+	struct lm_arena arena;
+	struct lm_field envelope[LM_REQ_FIELDS];
+	struct lm_fault fault[LM_REQ_FIELDS];
+	struct lm_request_body *body; /* bare or payload: what counts */
+	struct lm_request_body bare, payload;
+	int has_payload;
+};
+
+/*
+ * Zeroed before; released afterwards in any case.  -1 only where the text is no JSON, or no object or
+ * null, or there is no memory; values of wrong types are faults.
+ */
+int lm_request_decode(struct lm_request *, const char *text, size_t n,
+    struct loom_error *) LOOM_MUST_CHECK;
+void lm_request_release(struct lm_request *);
+
+/* Fails with the fault that came first, of the fields whose bits are set in used, if there is one. */
+int lm_request_fault(const struct lm_fault fault[LM_REQ_FIELDS], uint64_t used,
+    struct loom_error *) LOOM_MUST_CHECK;
+#define LM_USES(id) ((uint64_t)1 << LM_REQ_##id)
+
+/* ---- kinds of request (request.c) ---- */
+
+struct lm_request_kind;
+
+/* By its id; *known says that the id is one of the thirteen, even if NULL comes back. */
+const struct lm_request_kind *lm_request_kind(const char *id, int *known);
+/*
+ * Which bedrock the body says it is, in lower case, from its "bedrock" or its first layer's "kind";
+ * NULL: it does not say, or says it in a wrong way.
+ */
+const char *lm_request_detect(struct lm_request *, struct loom_error *);
+int lm_request_check(const struct lm_request_kind *, const struct lm_request *,
+    struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * The network; weights stay in the request.  notes gets a line for each thing that the protocol
+ * lets pass in silence.
+ */
+int lm_request_build(const struct lm_request_kind *, const struct lm_request *, struct loom_model **,
+    struct lm_buf *notes, struct loom_error *) LOOM_MUST_CHECK;
+
+/* ---- inputs of the response's run ---- */
+
+/* Rows of numbers, all of cols, in C order. */
+struct lm_matrix {
+	float *v;
+	size_t rows, cols;
+};
+
+/* The first cols numbers of each row of the request's inputs. */
+int lm_request_inputs(const struct lm_request *, size_t cols, struct lm_matrix *,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* The first cols columns of x_test in <dir>/<version>.npz. */
+int lm_fixture_read(struct lm_matrix *, const char *dir, const char *version, size_t cols,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* The last axis of a float32 tensor as columns. */
+int lm_matrix_copy(struct lm_matrix *, const struct loom_tensor *, struct loom_error *) LOOM_MUST_CHECK;
+void lm_matrix_release(struct lm_matrix *);
+
+/* ---- the response ---- */
+
+struct lm_response {
+	const char *entity_path, *message; /* NULL: left out */
+	uint64_t layer_count, weight_bytes;
+	const struct lm_matrix *outputs; /* may be NULL */
+};
+
+/* status is "error" where there is a message, else "ok".  -1 also where a number is not finite. */
+int lm_response_write(struct lm_buf *, const struct lm_response *, struct loom_error *) LOOM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * Every allocation fails once, and from some point on all do: opening, saving and showing a checkpoint
+ * then report it, and leave nothing alive.
+ */
+#include <assert.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/contents.h"
+#include "format/entity.h"
+
+/* Allocation number `fail` fails, and with `on` all after it. */
+static struct {
+	long count, fail, alive;
+	int on, failed;
+} heap;
+
+static void *
+allocate(void *context, void *p, size_t size)
+{
+	void *q;
+
+	(void)context;
+	if (size == 0) {
+		heap.alive -= p != NULL;
+		free(p);
+		return NULL;
+	}
+	if (heap.count == heap.fail || (heap.on && heap.count > heap.fail && heap.fail >= 0)) {
+		heap.count++;
+		heap.failed = 1;
+		return NULL;
+	}
+	heap.count++;
+	q = realloc(p, size);
+	assert(q != NULL);
+	heap.alive += p == NULL;
+	return q;
+}
+
+struct work {
+	unsigned char data[1 << 16], kept[1 << 16];
+	size_t size, kept_size;
+};
+
+static int
+save(const struct loom_model *m, struct work *w, int plain, struct loom_error *err)
+{
+	struct lm_sink *sink;
+	void *p;
+	int r;
+
+	if (lm_sink_memory(&sink, err) < 0)
+		return -1;
+	r = lm_entity_save(m, sink, plain, err);
+	p = lm_sink_take(sink, &w->kept_size);
+	if (r == 0)
+		memcpy(w->kept, p, w->kept_size);
+	lm_free(p);
+	lm_sink_free(sink);
+	return r;
+}
+
+static int
+open_and_save(struct work *w, struct loom_error *err)
+{
+	struct loom_model *m;
+	int r;
+
+	if (loom_model_open_memory(&m, w->data, w->size, "test", err) < 0)
+		return -1;
+	r = save(m, w, 0, err);
+	if (r == 0)
+		assert(w->kept_size == w->size && memcmp(w->kept, w->data, w->size) == 0);
+	/* Once more from the graph. */
+	if (r == 0)
+		r = save(m, w, 1, err);
+	loom_model_free(m);
+	return r;
+}
+
+static int
+show(struct work *w, struct loom_error *err)
+{
+	struct lm_source *source;
+	json_t *contents;
+
+	if (lm_source_memory(&source, w->data, w->size, "test", err) < 0)
+		return -1;
+	contents = lm_contents(source, err);
+	json_decref(contents);
+	return contents != NULL ? 0 : -1;
+}
+
+static void
+each(int (*what)(struct work *, struct loom_error *), struct work *w, const char *name)
+{
+	long i;
+	int r = -1;
+
+	for (heap.on = 0; heap.on < 2; heap.on++) {
+		for (i = 0; r < 0 || heap.failed; i++) {
+			struct loom_error err = { 0 };
+
+			heap.count = heap.failed = 0;
+			heap.fail = i;
+			r = what(w, &err);
+			if (r < 0 ? err.code != LOOM_ENOMEM : heap.failed) {
+				fprintf(stderr, "%s: allocation %ld, on %d: %d: %s\n", name, i,
+				    heap.on, r, err.text);
+				assert(0);
+			}
+			if (heap.alive != 0) {
+				fprintf(stderr, "%s: allocation %ld, on %d: %ld alive\n", name, i,
+				    heap.on, heap.alive);
+				assert(0);
+			}
+		}
+		assert(i > 20);
+		r = -1;
+	}
+	heap.fail = -1;
+}
+
+int
+main(void)
+{
+	static const char *const names[] = { "bridge.entity", "reference-stream-dense/model.entity",
+		"spec-example-c/model.entity" };
+	static struct work w;
+	char path[200];
+	size_t i;
+	FILE *f;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "fixtures/entity/%s", names[i]);
+		f = fopen(path, "rb");
+		assert(f != NULL);
+		w.size = fread(w.data, 1, sizeof(w.data), f);
+		fclose(f);
+		heap.fail = -1;
+		loom_set_alloc(allocate, NULL);
+		each(open_and_save, &w, names[i]);
+		each(show, &w, names[i]);
+		loom_set_alloc(NULL, NULL);
+	}
+	return 0;
+}
