@@ -23,7 +23,7 @@ $(if $(filter $(BUILD),$(kinds)),,$(error BUILD is '$(BUILD)', not one of: $(kin
 modules := jansson libzip zlib libcrypto
 libs    := $(shell pkg-config --libs $(modules) 2>/dev/null || echo -ljansson -lzip -lz -lcrypto) -lm
 paths   := $(shell pkg-config --cflags $(modules) 2>/dev/null)
-flags    = $(std) $(warn) $($(BUILD)) $(opt) -ffp-contract=off -fno-math-errno -pthread -Ilib \
+flags    = $(std) $(warn) $($(BUILD)) $(opt) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread -Ilib \
            $(paths) -DLOOM_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS)
 
 out      := build/$(notdir $(lastword $(CC)))-$(BUILD)

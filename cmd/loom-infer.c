@@ -185,7 +185,8 @@ main(int argc, char **argv)
 	struct cmd cmd;
 	int key, bad = 0;
 
-	cmd_start(&cmd, "loom-infer", "-m MODEL [INPUT] > OUTPUT",
+	cmd_start(&cmd, "loom-infer",
+	    "-m MODEL [-Hv] [-f FORMAT] [-j JOBS] [-o OUTPUT] [-r f32] [-t TAPS] [INPUT]",
 	    "Run a network on a tensor; the same bits on every machine.", options);
 	while ((key = cmd_getopt(&cmd, argc, argv)) != -1)
 		bad |= set_option(&cmd, &in, key);

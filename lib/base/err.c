@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+static void record(struct loom_error *, enum loom_code, const char *, va_list) LM_PRINTF(3, 0);
+
 static void
 record(struct loom_error *err, enum loom_code code, const char *fmt, va_list ap)
 {

@@ -7,9 +7,13 @@
 const char *
 lm_json_type(const json_t *value)
 {
-	static const char *const names[] = { [JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array",
-		[JSON_STRING] = "a string", [JSON_INTEGER] = "an integer",
-		[JSON_REAL] = "a real number", [JSON_TRUE] = "true", [JSON_FALSE] = "false",
+	static const char *const names[] = { [JSON_OBJECT] = "an object",
+		[JSON_ARRAY] = "an array",
+		[JSON_STRING] = "a string",
+		[JSON_INTEGER] = "an integer",
+		[JSON_REAL] = "a real number",
+		[JSON_TRUE] = "true",
+		[JSON_FALSE] = "false",
 		[JSON_NULL] = "null" };
 
 	return value == NULL ? "absent" : names[json_typeof(value)];
@@ -38,8 +42,8 @@ wrong_type(const json_t *value, const char *where, const char *key, const char *
 }
 
 int
-lm_json_string(const json_t *object, const char *where, const char *key, int need,
-    const char **out, struct loom_error *err)
+lm_json_string(const json_t *object, const char *where, const char *key, int need, const char **out,
+    struct loom_error *err)
 {
 	json_t *v;
 	int r = look(object, where, key, need, &v, err);

@@ -53,7 +53,8 @@ int lm_json_only(json_t *, const char *where, const char *const *known,
     struct loom_error *) LOOM_MUST_CHECK;
 
 /* Add to an object or an array a value that is new, or NULL because there was no memory. */
-int lm_json_set(json_t *object, const char *key, json_t *value, struct loom_error *) LOOM_MUST_CHECK;
+int lm_json_set(json_t *object, const char *key, json_t *value,
+    struct loom_error *) LOOM_MUST_CHECK;
 int lm_json_append(json_t *array, json_t *value, struct loom_error *) LOOM_MUST_CHECK;
 
 #endif

@@ -115,7 +115,7 @@ hex4(struct reader *r, uint32_t *out)
 	for (i = 0; i < 4; i++, r->p++) {
 		if (r->p == r->end)
 			return unexpected(r, "four hexadecimal digits after \\u");
-		d = *r->p >= '0' && *r->p <= '9' ? *r->p - '0'
+		d = *r->p >= '0' && *r->p <= '9'   ? *r->p - '0'
 		    : *r->p >= 'a' && *r->p <= 'f' ? *r->p - 'a' + 10
 		    : *r->p >= 'A' && *r->p <= 'F' ? *r->p - 'A' + 10
 						   : -1;

@@ -31,8 +31,7 @@ check_params(const struct lm_entity_cell *cell, size_t index, const struct lm_no
 }
 
 static int
-claim_layer(struct lm_entity_cell *cell, size_t index, struct lm_node *node,
-    struct loom_error *err)
+claim_layer(struct lm_entity_cell *cell, size_t index, struct lm_node *node, struct loom_error *err)
 {
 	char shown[LM_SHOWN], other[LM_SHOWN];
 
@@ -61,7 +60,8 @@ claim_function(struct lm_entity_cell *cell, size_t index, struct lm_node *node,
 	    node->in[0] != cell->node->out[0])
 		return lm_fail(err, LOOM_EFORMAT,
 		    "node %s: as the activation of layers.%zu it must take that node's output, and "
-		    "be the only one", lm_shown(shown, node->name), index);
+		    "be the only one",
+		    lm_shown(shown, node->name), index);
 	cell->function = node;
 	return 0;
 }
@@ -93,8 +93,7 @@ all_claimed(const struct lm_entity *entity, struct loom_error *err)
 	for (i = 0; i < entity->n_cells; i++) {
 		cell = &entity->cells[i];
 		if (cell->node == NULL || (cell->function == NULL && cell->activation->value >= 0))
-			return lm_fail(err, LOOM_EFORMAT,
-			    "bridge: no node is %slayers.%zu",
+			return lm_fail(err, LOOM_EFORMAT, "bridge: no node is %slayers.%zu",
 			    cell->node != NULL ? "the activation of " : "", i);
 		if (cell->disabled)
 			return lm_fail(err, LOOM_EFORMAT,
@@ -126,8 +125,7 @@ find_blob(const struct lm_entity *entity, const struct lm_node *node, size_t slo
 		return cell->sidecar;
 	lm_buf_clear(path);
 	if (lm_buf_str(path, "bridge.nodes.", err) < 0 || lm_buf_str(path, node->name, err) < 0 ||
-	    lm_buf_str(path, ".", err) < 0 ||
-	    lm_buf_str(path, node->op->slots[slot].name, err) < 0)
+	    lm_buf_str(path, ".", err) < 0 || lm_buf_str(path, node->op->slots[slot].name, err) < 0)
 		return NULL;
 	return lm_entity_blob(entity, path->data);
 }
@@ -145,7 +143,8 @@ attach_all(struct lm_entity *entity, struct lm_node *node, struct lm_buf *path,
 			continue;
 		blob = find_blob(entity, node, i, path, err);
 		if (blob == NULL)
-			return lm_fail(err, LOOM_EFORMAT, "node %s (%s): there is no blob for its %s",
+			return lm_fail(err, LOOM_EFORMAT,
+			    "node %s (%s): there is no blob for its %s",
 			    lm_shown(shown, node->name), node->op->name, node->op->slots[i].name);
 		if (lm_entity_attach(entity, node, i, blob, err) < 0)
 			return -1;

@@ -74,7 +74,8 @@ put_tensor(FILE *out, const char *what, const char *name, const char *slot, json
 	const char *dtype = json_string_value(json_object_get(t, "dtype"));
 	int wide = dtype != NULL &&
 	    (strcmp(dtype, "float64") == 0 || strncmp(dtype, "int", 3) == 0 ||
-		strncmp(dtype, "uint", 4) == 0) && json_object_get(t, "scale") == NULL;
+		strncmp(dtype, "uint", 4) == 0) &&
+	    json_object_get(t, "scale") == NULL;
 
 	(void)fprintf(out, "%s %s%s%s", what, name, *slot != '\0' ? "." : "", slot);
 	put_text(out, "same", json_object_get(t, "same"));
@@ -108,7 +109,9 @@ put_params(FILE *out, json_t *params, struct loom_error *err)
 		lm_buf_clear(&text);
 		r = r < 0 || json_is_string(value) ? r : lm_go_json(&text, value, err);
 		(void)fprintf(out, " %s=%s", key,
-		    json_is_string(value) ? json_string_value(value) : r < 0 ? "" : text.data);
+		    json_is_string(value) ? json_string_value(value)
+			: r < 0		  ? ""
+					  : text.data);
 	}
 	lm_buf_release(&text);
 	return r;
@@ -132,8 +135,8 @@ put_node(FILE *out, json_t *node, struct loom_error *err)
 		return -1;
 	(void)fputs("\n", out);
 	json_array_foreach(json_object_get(node, "tensors"), i, tensor)
-		put_tensor(out, "weight", name,
-		    json_string_value(json_object_get(tensor, "slot")), tensor);
+		put_tensor(out, "weight", name, json_string_value(json_object_get(tensor, "slot")),
+		    tensor);
 	return 0;
 }
 

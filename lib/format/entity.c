@@ -1,6 +1,7 @@
 /* entity: the fixed header, the document that a model keeps, and the format's row. */
 #include "format/entity.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "format/entity_parts.h"
@@ -18,7 +19,6 @@ free_document(void *p)
 {
 	struct lm_entity_document *document = p;
 
-	json_decref(document->root);
 	json_decref(document->info);
 	lm_free(document->head);
 	lm_free(document);
@@ -45,8 +45,10 @@ lm_entity_document_new(struct loom_model *model, struct loom_error *err)
 int
 lm_entity_info(struct loom_model *model, json_t *info, struct loom_error *err)
 {
-	struct lm_entity_document *document = lm_entity_document_new(model, err);
+	struct lm_entity_document *document;
 
+	assert(model->document == NULL);
+	document = lm_entity_document_new(model, err);
 	if (document == NULL) {
 		json_decref(info);
 		return -1;
@@ -110,14 +112,14 @@ read_head(struct lm_entity_document *document, struct lm_source *source, struct 
 }
 
 static int
-parse_head(struct lm_entity_document *document, struct lm_source *source, struct loom_error *err)
+parse_head(json_t **root, const struct lm_entity_document *document, struct loom_error *err)
 {
-	if (lm_json_parse(&document->root, (const char *)document->head + LM_ENTITY_FIXED,
+	if (lm_json_parse(root, (const char *)document->head + LM_ENTITY_FIXED,
 		document->head_size - LM_ENTITY_FIXED, err) == 0)
 		return 0;
 	if (err->placed)
 		err->offset += LM_ENTITY_FIXED;
-	return lm_fail_in(err, lm_source_name(source));
+	return -1;
 }
 
 static int
@@ -134,17 +136,19 @@ read_entity(struct loom_model *model, struct lm_source *source, struct loom_erro
 {
 	struct lm_entity_document *document = lm_entity_document_new(model, err);
 	struct lm_entity entity = { .model = model };
+	int r = -1;
 
 	if (document == NULL || read_head(document, source, err) < 0 ||
-	    parse_head(document, source, err) < 0 ||
+	    parse_head(&entity.root, document, err) < 0 ||
 	    lm_source_all(source, &document->payload, &document->payload_size, err) < 0)
-		return lm_fail_in(err, lm_source_name(source));
-	entity.root = document->root;
+		goto out;
 	entity.payload = document->payload;
 	entity.payload_size = document->payload_size;
-	if (read_graph(&entity, err) < 0)
-		return lm_fail_in(err, lm_source_name(source));
-	return 0;
+	r = read_graph(&entity, err);
+	document->bridge = entity.bridge != NULL;
+out:
+	json_decref(entity.root);
+	return r < 0 ? lm_fail_in(err, lm_source_name(source)) : 0;
 }
 
 /* ---- the row ---- */

@@ -42,7 +42,7 @@ int lm_entity_save(const struct loom_model *, struct lm_sink *, int plain,
  * What an unmodified Loom would get wrong about a model that was read from a checkpoint, a line each;
  * nothing for plain Loom.
  */
-int lm_entity_differences(const struct loom_model *, struct lm_buf *, struct loom_error *)
-    LOOM_MUST_CHECK;
+int lm_entity_differences(const struct loom_model *, struct lm_buf *,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 #endif

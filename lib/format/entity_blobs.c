@@ -72,8 +72,8 @@ read_sidecar_path(struct lm_entity *entity, struct lm_entity_blob *blob, struct 
 	struct lm_entity_cell *cell;
 	char shown[LM_SHOWN], expected[LM_SIDECAR_PATH];
 
-	if (dot == NULL || lm_entity_index(dot + 1, strcspn(dot + 1, "."), LM_ENTITY_MOST,
-			       &blob->cell) < 0)
+	if (dot == NULL ||
+	    lm_entity_index(dot + 1, strcspn(dot + 1, "."), LM_ENTITY_MOST, &blob->cell) < 0)
 		return lm_fail(err, LOOM_EFORMAT, "blob %s: nothing under \"bridge.\" is called so",
 		    lm_shown(shown, blob->path));
 	if (blob->cell >= entity->n_cells)
@@ -157,7 +157,8 @@ read_dtype(struct lm_entity_blob *blob, const json_t *entry, const char *where,
 	if (!blob->native && blob->dtype != lm_dtype_get(LM_F32))
 		return lm_fail(err, LOOM_EUNSUPPORTED,
 		    "%s: \"native\" is false with dtype %s: float32 values that Loom would quantise "
-		    "as it loads them", where, blob->dtype->name);
+		    "as it loads them",
+		    where, blob->dtype->name);
 	return 0;
 }
 
@@ -237,7 +238,8 @@ check_layout(struct lm_entity *entity, struct lm_entity_blob **sorted, struct lo
 			return lm_fail(err, LOOM_EFORMAT, "blob %s overlaps blob %s",
 			    lm_shown(shown, sorted[i]->path), lm_shown(other, sorted[i - 1]->path));
 		if (sorted[i]->offset > end &&
-		    lm_model_finding(entity->model, err, "blob %s: bytes before it that belong to none: %llu",
+		    lm_model_finding(entity->model, err,
+			"blob %s: bytes before it that belong to none: %llu",
 			lm_shown(shown, sorted[i]->path), U(sorted[i]->offset - end)) < 0)
 			return -1;
 		end = sorted[i]->offset + sorted[i]->length;

@@ -124,8 +124,8 @@ lm_activation_by_name(const char *name)
 {
 	size_t i;
 
-	name = resolve(activation_aliases,
-	    sizeof(activation_aliases) / sizeof(*activation_aliases), name);
+	name = resolve(activation_aliases, sizeof(activation_aliases) / sizeof(*activation_aliases),
+	    name);
 	for (i = 0; i < ACTIVATIONS; i++)
 		if (strcasecmp(activations[i].name, name) == 0)
 			return &activations[i];
@@ -156,9 +156,8 @@ fits(const struct lm_activation_row *row, const struct lm_node *node)
 	i = lm_layer_param(node->op, row->param);
 	if (i < 0)
 		return 0;
-	return row->word != NULL
-	    ? node->param[i].i == enumerated(&node->op->params[i], row->word)
-	    : node->param[i].real == row->real;
+	return row->word != NULL ? node->param[i].i == enumerated(&node->op->params[i], row->word)
+				 : node->param[i].real == row->real;
 }
 
 const struct lm_activation_row *
@@ -173,8 +172,7 @@ lm_activation_of(const struct lm_node *node)
 }
 
 int
-lm_activation_set(const struct lm_activation_row *row, struct lm_node *node,
-    struct loom_error *err)
+lm_activation_set(const struct lm_activation_row *row, struct lm_node *node, struct loom_error *err)
 {
 	int i;
 

@@ -46,8 +46,7 @@ lm_entity_differences(const struct loom_model *m, struct lm_buf *lines, struct l
 
 	for (i = 0; i < m->n_inputs; i++)
 		if (!m->inputs[i].any && m->inputs[i].dims.n != 2 &&
-		    lm_buf_printf(lines, err,
-			"input %s has %zu axes, where Loom's layers take 2\n",
+		    lm_buf_printf(lines, err, "input %s has %zu axes, where Loom's layers take 2\n",
 			lm_shown(shown, m->inputs[i].name), m->inputs[i].dims.n) < 0)
 			return -1;
 	for (i = 0; i < m->n_nodes; i++)

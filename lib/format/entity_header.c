@@ -56,8 +56,7 @@ put_blob(struct lm_buf *buf, const struct lm_planned *blob, struct loom_error *e
 
 	if (lm_buf_str(buf, "{\"path\":", err) < 0 || lm_go_string(buf, blob->path, err) < 0 ||
 	    lm_buf_printf(buf, err, ",\"offset\":%llu,\"length\":%llu,\"dtype\":\"%s\"",
-		(unsigned long long)blob->offset, (unsigned long long)w->bytes,
-		w->dtype->name) < 0)
+		(unsigned long long)blob->offset, (unsigned long long)w->bytes, w->dtype->name) < 0)
 		return -1;
 	if (blob->scaled &&
 	    (lm_buf_str(buf, ",\"scale\":", err) < 0 || lm_go_f32(buf, w->scale, err) < 0))

@@ -1,6 +1,4 @@
 /* entity_network: the header's version, grid and layer specs (entity.md 2). */
-#include <float.h>
-#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -44,11 +42,10 @@ static const struct field {
 	{ "vocab_size", INTEGER }, { "embedding_dim", INTEGER }, { "num_clusters", INTEGER },
 	{ "kmeans_temperature", REAL }, { "output_mode", TEXT }, { "softmax_type", TEXT },
 	{ "temperature", REAL }, { "softmax_rows", INTEGER }, { "softmax_cols", INTEGER },
-	{ "entmax_alpha", REAL }, { "gumbel_noise", FLAG }, { "weights", TEXT },
-	{ "native", FLAG }, { "scale", REAL }, { "parallel_branches", LIST },
-	{ "combine_mode", TEXT }, { "sequential_layers", LIST }, { "use_tiling", FLAG },
-	{ "tile_size", INTEGER }, { "is_disabled", FLAG }, { "meta_rules", LIST },
-	{ "meta_observed_layer", OBJECT } };
+	{ "entmax_alpha", REAL }, { "gumbel_noise", FLAG }, { "weights", TEXT }, { "native", FLAG },
+	{ "scale", REAL }, { "parallel_branches", LIST }, { "combine_mode", TEXT },
+	{ "sequential_layers", LIST }, { "use_tiling", FLAG }, { "tile_size", INTEGER },
+	{ "is_disabled", FLAG }, { "meta_rules", LIST }, { "meta_observed_layer", OBJECT } };
 
 enum { FIELDS = sizeof(fields) / sizeof(*fields) };
 
@@ -118,8 +115,10 @@ read_type(struct lm_entity_cell *cell, const char *where, struct loom_error *err
 		    lm_shown(shown, name));
 	cell->row = lm_cell_by_type(type);
 	if (cell->row == NULL)
-		return lm_fail(err, LOOM_EUNSUPPORTED, "%s is a %s, which cannot be run yet "
-		    "(supported: %s)", where, type, lm_cell_types(list, sizeof(list)));
+		return lm_fail(err, LOOM_EUNSUPPORTED,
+		    "%s is a %s, which cannot be run yet "
+		    "(supported: %s)",
+		    where, type, lm_cell_types(list, sizeof(list)));
 	return 0;
 }
 
@@ -247,10 +246,11 @@ place_layer(json_t *spec, const char *where, const struct grid *grid, size_t *in
 	for (i = 0; i < 4; i++) {
 		at = 0;
 		if (grid->size[i] == 0)
-			return lm_fail(err, LOOM_EFORMAT, "%s: there is no place for it in a grid of "
-			    "%lld x %lld x %lld x %lld", where, (long long)grid->size[0],
-			    (long long)grid->size[1], (long long)grid->size[2],
-			    (long long)grid->size[3]);
+			return lm_fail(err, LOOM_EFORMAT,
+			    "%s: there is no place for it in a grid of "
+			    "%lld x %lld x %lld x %lld",
+			    where, (long long)grid->size[0], (long long)grid->size[1],
+			    (long long)grid->size[2], (long long)grid->size[3]);
 		if (lm_json_integer(spec, where, keys[i], 0, 0, grid->size[i] - 1, &at, err) < 0)
 			return -1;
 		*index = *index * (size_t)grid->size[i] + (size_t)at;
@@ -298,29 +298,21 @@ read_network(struct lm_entity *entity, json_t *network, struct loom_error *err)
 	    read_grid(network, &grid, err) < 0 ||
 	    lm_json_array(network, "network", "layers", 0, &layers, err) < 0)
 		return -1;
-	/* Each entry takes two bytes of the header at least, so this cannot be large for nothing. */
-	if (json_array_size(layers) > grid.total)
-		return lm_fail(err, LOOM_EFORMAT, "network: %zu layers in a grid of %zu",
-		    json_array_size(layers), grid.total);
+	/*
+	 * A place that no entry mentions is a layer to Loom, of default kind and without weights.  With
+	 * as many entries as places, none of them twice, there is no such place, and no memory is
+	 * asked for that the header did not pay for.
+	 */
+	if (json_array_size(layers) != grid.total)
+		return lm_fail(err, LOOM_EFORMAT,
+		    "network: %zu entries in \"layers\" for a grid of %zu", json_array_size(layers),
+		    grid.total);
 	entity->n_cells = grid.total;
 	entity->cells = lm_arena_alloc(&entity->model->arena, grid.total, sizeof(*entity->cells),
 	    err);
 	if (entity->cells == NULL)
 		return -1;
 	return read_layers(entity, layers, &grid, err);
-}
-
-/* A place that no entry mentions is a layer to Loom, of default kind and without weights. */
-static int
-all_mentioned(const struct lm_entity *entity, struct loom_error *err)
-{
-	size_t i;
-
-	for (i = 0; i < entity->n_cells; i++)
-		if (entity->cells[i].spec == NULL)
-			return lm_fail(err, LOOM_EFORMAT,
-			    "layers.%zu has no entry in \"layers\", and so no weights", i);
-	return 0;
 }
 
 int
@@ -343,7 +335,5 @@ lm_entity_read_network(struct lm_entity *entity, struct loom_error *err)
 	if (transformer != NULL)
 		return lm_fail(err, LOOM_EUNSUPPORTED,
 		    "a transformer section, which cannot be run yet");
-	if (read_network(entity, network, err) < 0)
-		return -1;
-	return all_mentioned(entity, err);
+	return read_network(entity, network, err);
 }

@@ -6,9 +6,9 @@
 #include "format/entity.h"
 
 enum {
-	LM_ENTITY_FIXED = 20,	     /* bytes before the header's JSON */
-	LM_ENTITY_HEADER = 1 << 28,  /* the longest JSON */
-	LM_ENTITY_MOST = 1 << 20,    /* of cells, and of blobs */
+	LM_ENTITY_FIXED = 20,	    /* bytes before the header's JSON */
+	LM_ENTITY_HEADER = 1 << 28, /* the longest JSON */
+	LM_ENTITY_MOST = 1 << 20,   /* of cells, and of blobs */
 	LM_CELL_FIELDS = 4
 };
 
@@ -40,8 +40,8 @@ const struct lm_activation_row *lm_activation_by_name(const char *name); /* or a
 /* The activation that a node computes, its parameters included; NULL. */
 const struct lm_activation_row *lm_activation_of(const struct lm_node *);
 /* Give a node of the row's op the row's parameter. */
-int lm_activation_set(const struct lm_activation_row *, struct lm_node *, struct loom_error *)
-    LOOM_MUST_CHECK;
+int lm_activation_set(const struct lm_activation_row *, struct lm_node *,
+    struct loom_error *) LOOM_MUST_CHECK;
 /* The name of one of Loom's layer types, of those that cannot be run too; NULL: it is none. */
 const char *lm_cell_type(const char *name);
 /* "Dense, ...": what can be run. */
@@ -63,7 +63,7 @@ struct lm_entity_blob {
 };
 
 struct lm_entity_cell {
-	json_t *spec; /* NULL: the file has no entry for it */
+	json_t *spec;
 	const struct lm_cell_row *row;
 	const struct lm_activation_row *activation;
 	const struct lm_dtype *dtype;
@@ -83,9 +83,13 @@ struct lm_entity {
 	struct lm_names paths;	      /* of blobs */
 };
 
-/* What a model read from a checkpoint keeps: the bytes before the payload, and the payload. */
+/*
+ * What a model read from a checkpoint keeps: the bytes before the payload, and the payload.  A model
+ * from elsewhere may have the info alone.
+ */
 struct lm_entity_document {
-	json_t *root, *info;
+	json_t *info;
+	int bridge; /* it has the section */
 	unsigned char *head;
 	size_t head_size;
 	const unsigned char *payload;

@@ -34,16 +34,15 @@ check_scales(const struct lm_entity_plan *plan, struct loom_error *err)
 	for (i = 0; i < plan->n_blobs; i++) {
 		w = weight_of(&plan->blobs[i]);
 		if (!isfinite(w->scale))
-			return lm_fail(err, LOOM_EFORMAT, "node %s: the scale of its %s is not finite",
-			    plan->blobs[i].node->name,
+			return lm_fail(err, LOOM_EFORMAT,
+			    "node %s: the scale of its %s is not finite", plan->blobs[i].node->name,
 			    plan->blobs[i].node->op->slots[plan->blobs[i].slot].name);
 	}
 	return 0;
 }
 
 static int
-begin(struct lm_entity_writer *w, const struct loom_model *model, int plain,
-    struct loom_error *err)
+begin(struct lm_entity_writer *w, const struct loom_model *model, int plain, struct loom_error *err)
 {
 	struct lm_buf head;
 	int r;
@@ -60,8 +59,8 @@ begin(struct lm_entity_writer *w, const struct loom_model *model, int plain,
 }
 
 int
-lm_entity_begin(struct lm_entity_writer **out, const struct loom_model *model,
-    struct lm_sink *sink, int plain, struct loom_error *err)
+lm_entity_begin(struct lm_entity_writer **out, const struct loom_model *model, struct lm_sink *sink,
+    int plain, struct loom_error *err)
 {
 	struct lm_entity_writer *w = lm_alloc(1, sizeof(*w), err);
 
@@ -91,8 +90,8 @@ hold(struct lm_entity_writer *w, struct lm_planned *blob, const void *p, size_t 
 }
 
 int
-lm_entity_weight(struct lm_entity_writer *w, const struct lm_node *node, size_t slot,
-    const void *p, size_t n, struct loom_error *err)
+lm_entity_weight(struct lm_entity_writer *w, const struct lm_node *node, size_t slot, const void *p,
+    size_t n, struct loom_error *err)
 {
 	struct lm_planned *blob = &w->plan.blobs[w->next];
 
@@ -154,8 +153,8 @@ write_weights(struct lm_entity_writer *w, struct loom_error *err)
 		if (weight->data == NULL && weight->bytes > 0)
 			return lm_fail(err, LOOM_EARG, "node %s: its %s has no data",
 			    blob->node->name, blob->node->op->slots[blob->slot].name);
-		if (lm_entity_weight(w, blob->node, blob->slot, weight->data,
-			(size_t)weight->bytes, err) < 0)
+		if (lm_entity_weight(w, blob->node, blob->slot, weight->data, (size_t)weight->bytes,
+			err) < 0)
 			return -1;
 	}
 	return lm_entity_end(w, err);
@@ -169,8 +168,7 @@ lm_entity_save(const struct loom_model *model, struct lm_sink *sink, int plain,
 	struct lm_entity_writer *w;
 	int r;
 
-	if (document != NULL && document->head != NULL &&
-	    !(plain && json_object_get(document->root, "bridge") != NULL)) {
+	if (document != NULL && document->head != NULL && !(plain && document->bridge)) {
 		if (lm_sink_write(sink, document->head, document->head_size, err) < 0)
 			return -1;
 		return lm_sink_write(sink, document->payload, document->payload_size, err);

@@ -202,8 +202,8 @@ read_params(struct loom_model *model, struct lm_node *node, json_t *params, cons
 
 /* in or out: names, and null where an optional input is absent. */
 static int
-read_names(struct loom_model *model, struct lm_node *node, json_t *list, const char *where,
-    int out, struct loom_error *err)
+read_names(struct loom_model *model, struct lm_node *node, json_t *list, const char *where, int out,
+    struct loom_error *err)
 {
 	json_t *item;
 	size_t i;
@@ -232,8 +232,9 @@ read_op(const json_t *json, const char *where, struct loom_error *err)
 		return NULL;
 	op = lm_layer_find(name);
 	if (op == NULL)
-		(void)lm_fail(err, LOOM_EUNSUPPORTED, "%s: unknown operation \"%s\" (supported: %s)",
-		    where, lm_shown(shown, name), lm_layer_names(list, sizeof(list)));
+		(void)lm_fail(err, LOOM_EUNSUPPORTED,
+		    "%s: unknown operation \"%s\" (supported: %s)", where, lm_shown(shown, name),
+		    lm_layer_names(list, sizeof(list)));
 	return op;
 }
 

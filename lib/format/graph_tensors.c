@@ -102,8 +102,10 @@ wrong_axes(struct place *at, const char *letters)
 	for (; *letters != '\0' && used + 8 < sizeof(list); letters++)
 		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s\"%c\"",
 		    used > 0 ? ", " : "", *letters);
-	return lm_fail(at->err, LOOM_EFORMAT, "%s: \"axes\" must name each of %s once, in the "
-	    "order in which it travels", at->where, list);
+	return lm_fail(at->err, LOOM_EFORMAT,
+	    "%s: \"axes\" must name each of %s once, in the "
+	    "order in which it travels",
+	    at->where, list);
 }
 
 /* axis[k]: where the canonical axis k, letters[k], stands in the list. */

@@ -122,6 +122,8 @@ open_zip(struct npz *z, struct loom_error *err)
 	if (source != NULL)
 		z->zip = zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &why);
 	if (z->zip == NULL) {
+		if (zip_error_code_zip(&why) == ZIP_ER_EXISTS)
+			(void)lm_fail(err, LOOM_EFORMAT, "two members have the same name");
 		(void)fail_zip(err, "the archive cannot be read: ", &why);
 		zip_source_free(source);
 	}

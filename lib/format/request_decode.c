@@ -331,7 +331,7 @@ read_layer(struct decoder *d, size_t i)
 	if (kind != '{')
 		return note_and_skip(d, kind, i);
 	d->layer = i;
-	r = read_object(d, LAYER, layer->field - LM_LAYER_FIRST, d->body->fault);
+	r = read_object(d, LAYER, layer->field, d->body->fault);
 	d->layer = SIZE_MAX;
 	d->fault = fault;
 	return r;
@@ -454,7 +454,7 @@ field_of(enum scope scope, const char *key)
 static int
 read_object(struct decoder *d, enum scope scope, struct lm_field *field, struct lm_fault *fault)
 {
-	size_t n = 0, i;
+	size_t n = 0, first = scope == LAYER ? LM_LAYER_FIRST : 0, i;
 	int r;
 
 	while ((r = lm_walk_member(&d->walk, &n, &d->word)) > 0) {
@@ -465,7 +465,7 @@ read_object(struct decoder *d, enum scope scope, struct lm_field *field, struct 
 			continue;
 		}
 		d->fault = &fault[i];
-		if (read_field(d, rows[i].kind, &field[i]) < 0)
+		if (read_field(d, rows[i].kind, &field[i - first]) < 0)
 			return -1;
 	}
 	return r;

@@ -35,9 +35,9 @@ shape(const struct lm_shaping *s, struct loom_error *err)
 		return lm_fail_input(s, 1, err, "%s as input 0 has", x->dtype->name);
 	s->out[0] = x->rank >= y->rank ? *x : *y;
 	for (i = 0; i < s->out[0].rank; i++) {
-		int broad = !extent(x, s->out[0].rank, i, &a) | !extent(y, s->out[0].rank, i, &b);
-
-		if (a != b && !broad)
+		(void)extent(x, s->out[0].rank, i, &a);
+		(void)extent(y, s->out[0].rank, i, &b);
+		if (a != b && a != 1 && b != 1)
 			return lm_fail_input(s, 1, err, "a shape that broadcasts with %s",
 			    lm_shape_text(other, x));
 		s->out[0].dim[i] = a != 1 ? a : b;

@@ -219,7 +219,9 @@ check_shapes(const struct loom_model *m, struct loom_error *err)
 	inputs = lm_arena_alloc(&arena, m->n_inputs, sizeof(*inputs), err);
 	shapes = lm_arena_alloc(&arena, m->n_values, sizeof(*shapes), err);
 	sizes.size = lm_arena_alloc(&arena, count_dims(m), sizeof(*sizes.size), err);
-	for (i = 0; err->code == LOOM_OK && r < 0 && i < sizeof(tries) / sizeof(tries[0]); i++) {
+	for (i = 0; err->code == LOOM_OK && first.code != LOOM_ENOMEM && r < 0 &&
+	    i < sizeof(tries) / sizeof(tries[0]);
+	    i++) {
 		memset(&now, 0, sizeof(now));
 		r = trial_inputs(m, tries[i], &sizes, inputs, &now);
 		if (r == 0)

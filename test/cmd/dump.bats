@@ -172,6 +172,32 @@ plain Loom: layers run one after another, not as the nodes are connected
 sound" ]
 }
 
+@test "read: blobs and layers in any order, names as Loom reads them" {
+	base=$E/reference-stream-dense/model.entity
+	entity-dump "$base" >expected
+	edit "$base" 's/,\({"path":"layers.1[^}]*}\),\({[^}]*}\),\({[^}]*}\)/,\3,\2,\1/;s/"layers":\[\({[^}]*}\),\({[^}]*}\)/"layers":[\2,\1/' >edited.entity
+	[ "$(head -c 300 edited.entity | grep -ao '"l":.' | head -n 1)" = '"l":1' ]
+	entity-dump edited.entity >out
+	same out expected
+	edit "$base" 's/"Dense"/"DENSE"/;s/"Tanh"/"tanh"/;s/"dtype":"float32","in/"dtype":"FP32","in/g' >edited.entity
+	entity-dump edited.entity >out
+	same out expected
+	edit "$E/activation-leakyrelu-float32/model.entity" 's/"LeakyReLU"/"LEAKY_RELU"/' >edited.entity
+	run -0 entity-dump edited.entity
+	[ "${lines[4]}" = "node layers.0.leaky_relu leaky_relu cell=0 in=layers.0 out=layers.0.leaky_relu negative_slope=0.01" ]
+}
+
+@test "read: a layer that is disabled is passed over" {
+	entity-dump "$E/disabled-float32/model.entity" | grep -o '^node [^ ]*' >out
+	printf 'node layers.%d\n' 0 2 | diff - out
+}
+
+@test "interop: an unmodified Loom loads our checkpoint and computes its layers" {
+	run python3 "$TOP/test/interop/welvet.py" "$E/bridge.entity"
+	[ "$status" != 77 ] || skip "$output"
+	[ "$status" = 0 ]
+}
+
 @test "check: stray bytes, unknown blobs, a dtype that its blob does not have" {
 	base=$E/reference-stream-dense/model.entity
 	found 's/"length":48/"length":48/;s/"offset":72,"length":12/"offset":76,"length":12/;s/"offset":84,"length":8/"offset":88,"length":4/;s/"output_height":2/"output_height":1/' \
@@ -267,9 +293,9 @@ sound" ]
 	refused 's/"rows":1,"cols":1/"rows":1048576,"cols":2/' \
 		'network: a grid of more than 1048576 layers'
 	refused 's/"rows":1/"rows":0/' \
-		'network: 2 layers in a grid of 0'
+		'network: 2 entries in "layers" for a grid of 0'
 	refused 's/"rows":1/"rows":2/' \
-		'layers.2 has no entry in "layers", and so no weights'
+		'network: 2 entries in "layers" for a grid of 4'
 	refused 's/"l":1,/"l":0,/' \
 		'layers[1]: another entry has its place in the grid'
 	refused 's/"l":1,/"l":2,/' \
@@ -277,9 +303,9 @@ sound" ]
 	refused 's/"x":0,/"x":1,/' \
 		'layers[0]: "x" is 1, not 0'
 	refused 's/"layers_per_cell":2/"layers_per_cell":3/' \
-		'layers.2 has no entry in "layers", and so no weights'
+		'network: 2 entries in "layers" for a grid of 3'
 	refused 's/"layers_per_cell":2/"layers_per_cell":1/' \
-		'network: 2 layers in a grid of 1'
+		'network: 2 entries in "layers" for a grid of 1'
 }
 
 @test "refused: layer specs (U8, U9, U22, U23)" {
@@ -497,6 +523,41 @@ sound" ]
 @test "write: a stream becomes the checkpoint of the same network" {
 	loom-stream <"$E/bridge.stream" >out.entity
 	same out.entity "$E/bridge.entity"
+}
+
+# slice OFFSET SIZE: of the payload of the reference's file.
+slice() { tail -c 92 "$E/reference-stream-dense/model.entity" | tail -c +$(($1 + 1)) | head -c "$2"; }
+
+@test "write: a plain stream becomes what the reference wrote" {
+	{
+		echo '{"loom_stream":2,"planet":"pytorch","mode":"eval","nodes":3,"bytes":92,"inputs":[{"name":"x","dtype":"float32","shape":["n",4]}],"outputs":["b"]}'
+		echo '{"name":"a","op":"dense","params":{"in_features":4,"out_features":3,"bias":true},"tensors":[{"slot":"weight","dtype":"float32","shape":[3,4],"axes":["o","i"]},{"slot":"bias","dtype":"float32","shape":[3],"axes":["o"]}]}'
+		echo '{"name":"t","op":"tanh","params":{},"tensors":[]}'
+		echo '{"name":"b","op":"dense","params":{"in_features":3,"out_features":2,"bias":true},"tensors":[{"slot":"weight","dtype":"float32","shape":[2,3],"axes":["o","i"]},{"slot":"bias","dtype":"float32","shape":[2],"axes":["o"]}]}'
+		slice 0 48 && slice 72 12 && slice 48 24 && slice 84 8
+		echo '{"end":true,"bytes":92}'
+	} >net.stream
+	loom-stream --plain <net.stream >out.entity
+	same out.entity "$E/reference-stream-dense/model.entity"
+	loom-stream <net.stream | entity-dump | grep '^input\|^node\|^output' >out
+	diff - out <<-'END'
+		input x float32 [n, 4]
+		node a dense cell=0 in=x out=a in_features=4 out_features=3 bias=true
+		node t tanh cell=0 in=a out=t
+		node b dense cell=1 in=t out=b in_features=3 out_features=2 bias=true
+		output b
+	END
+}
+
+@test "write: a constant without values" {
+	{
+		echo '{"loom_stream":2,"planet":"pytorch","mode":"eval","nodes":2,"bytes":0,"inputs":[{"name":"x","dtype":"float32","shape":[2]}],"outputs":["y"]}'
+		echo '{"name":"c","op":"constant","params":{"shape":[0]},"tensors":[{"slot":"value","dtype":"int64","shape":[0]}]}'
+		echo '{"name":"y","op":"relu","in":["x"],"params":{},"tensors":[]}'
+		echo '{"end":true,"bytes":0}'
+	} | loom-stream >out.entity
+	run -0 entity-dump out.entity
+	[ "${lines[4]}" = "weight c.value int64 [0] sha256=$(sha256sum </dev/null | cut -c 1-64)" ]
 }
 
 # ---- manners ----

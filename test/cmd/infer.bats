@@ -140,7 +140,7 @@ two_layers='[{"w": [[1, 2], [-1, 1]], "b": [0.5, 0], "act": "relu"}]'
 	net "$two_layers" >net.entity
 	npy '[[1, 1]]' >x.npy
 	run --separate-stderr -2 loom-infer x.npy
-	[ "${stderr_lines[0]}" = "usage: loom-infer -m MODEL [INPUT] > OUTPUT" ]
+	[ "${stderr_lines[0]}" = "usage: loom-infer -m MODEL [-Hv] [-f FORMAT] [-j JOBS] [-o OUTPUT] [-r f32] [-t TAPS] [INPUT]" ]
 	run --separate-stderr -2 loom-infer -m - -
 	[ "${stderr_lines[0]}" = "loom-infer: the model comes from standard input: name an INPUT file" ]
 	run --separate-stderr -2 loom-infer -m net.entity --raw f64 x.npy

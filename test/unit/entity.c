@@ -152,7 +152,8 @@ unknown_keys(void)
 	m = open_bytes(b, keys[0]);
 	assert(m->n_findings == 3);
 	assert(strcmp(m->findings[0], "blob else.where is of no known kind and is not used") == 0);
-	assert(strcmp(m->findings[1], "blob else.where: bytes before it that belong to none: 1") == 0);
+	assert(
+	    strcmp(m->findings[1], "blob else.where: bytes before it that belong to none: 1") == 0);
 	assert(strcmp(m->findings[2], "bytes after the last blob that belong to none: 1") == 0);
 	c = saved(m, 0);
 	same(b, c, keys[0]);

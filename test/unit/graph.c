@@ -64,7 +64,8 @@ bad_node(const char *text, enum loom_code code, const char *message)
 	struct lm_node *node;
 	json_t *json = parse(text);
 
-	assert(says(lm_graph_read_node(m, json, LM_GRAPH_STREAM, &node, &err), &err, code, message));
+	assert(
+	    says(lm_graph_read_node(m, json, LM_GRAPH_STREAM, &node, &err), &err, code, message));
 	json_decref(json);
 	loom_model_free(m);
 }
@@ -82,7 +83,8 @@ bad_input(const char *text, enum loom_code code, const char *message)
 	loom_model_free(m);
 }
 
-#define DENSE "{\"name\":\"d\",\"op\":\"dense\",\"params\":{\"in_features\":3,\"out_features\":2,\"bias\":true}}"
+#define DENSE \
+	"{\"name\":\"d\",\"op\":\"dense\",\"params\":{\"in_features\":3,\"out_features\":2,\"bias\":true}}"
 
 static int
 tensors(struct loom_model *m, struct lm_node *node, const char *text, struct lm_travel *travel,
@@ -116,18 +118,20 @@ good_tensors(void)
 	struct lm_node *node = add(m, DENSE), *tied;
 	size_t n;
 
-	assert(tensors(m, node,
-		   "[{\"slot\":\"weight\",\"dtype\":\"float16\",\"shape\":[3,2],\"axes\":[\"i\",\"o\"],"
-		   "\"source\":\"kernel\"},{\"slot\":\"bias\",\"dtype\":\"float64\",\"shape\":[2],"
-		   "\"axes\":[\"o\"]}]",
-		   t, &n, &err) == 0);
+	assert(
+	    tensors(m, node,
+		"[{\"slot\":\"weight\",\"dtype\":\"float16\",\"shape\":[3,2],\"axes\":[\"i\",\"o\"],"
+		"\"source\":\"kernel\"},{\"slot\":\"bias\",\"dtype\":\"float64\",\"shape\":[2],"
+		"\"axes\":[\"o\"]}]",
+		t, &n, &err) == 0);
 	assert(n == 2 && t[0].slot == 0 && t[0].rank == 2 && t[0].shape[0] == 3);
 	assert(t[0].axis[0] == 1 && t[0].axis[1] == 0 && t[0].bytes == 12);
 	assert(t[1].slot == 1 && t[1].axis[0] == 0 && t[1].bytes == 16);
 	assert(node->weight[0].dtype == lm_dtype_get(LM_F16) && node->weight[0].count == 6);
 	assert(strcmp(node->weight[0].source, "kernel") == 0 && node->weight[1].source == NULL);
-	tied = add(m, "{\"name\":\"t\",\"op\":\"dense\",\"in\":[\"x\"],\"params\":{\"in_features\":3,"
-		      "\"out_features\":2,\"bias\":false}}");
+	tied = add(m,
+	    "{\"name\":\"t\",\"op\":\"dense\",\"in\":[\"x\"],\"params\":{\"in_features\":3,"
+	    "\"out_features\":2,\"bias\":false}}");
 	assert(tensors(m, tied, "[{\"slot\":\"weight\",\"same\":\"d.weight\"}]", t, &n, &err) == 0);
 	assert(n == 1 && t[0].dtype == NULL && t[0].bytes == 0);
 	assert(tied->weight[0].same == &node->weight[0] && tied->weight[0].bytes == 12);
@@ -144,8 +148,9 @@ tensor_faults(void)
 	bad_tensors("[{\"slot\":\"bias\",\"dtype\":\"float32\",\"shape\":[2],\"axes\":[\"o\"]},"
 		    "{\"slot\":\"weight\"}]",
 	    LOOM_EFORMAT, "node d: tensor weight: it must stand before tensor bias");
-	bad_tensors("[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,3],\"axes\":[\"o\",\"i\"]},"
-		    "{\"slot\":\"weight\"}]",
+	bad_tensors(
+	    "[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,3],\"axes\":[\"o\",\"i\"]},"
+	    "{\"slot\":\"weight\"}]",
 	    LOOM_EFORMAT, "node d: tensor weight: it is given twice");
 	bad_tensors("[{\"slot\":\"weight\",\"dtype\":\"f32\"}]", LOOM_EUNSUPPORTED,
 	    "node d: tensor weight: unknown dtype \"f32\"");
@@ -153,18 +158,23 @@ tensor_faults(void)
 	    "node d: tensor weight: dtype int4 needs a scale, which a stream does not carry");
 	bad_tensors("[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,3]}]", LOOM_EFORMAT,
 	    "node d: tensor weight: \"axes\" is missing");
-	bad_tensors("[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,3],\"axes\":[\"o\",\"o\"]}]",
+	bad_tensors(
+	    "[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,3],\"axes\":[\"o\",\"o\"]}]",
 	    LOOM_EFORMAT,
 	    "node d: tensor weight: \"axes\" must name each of \"o\", \"i\" once, in the order in "
 	    "which it travels");
-	bad_tensors("[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,3],\"axes\":[\"i\",\"o\"]}]",
+	bad_tensors(
+	    "[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,3],\"axes\":[\"i\",\"o\"]}]",
 	    LOOM_ESHAPE, "node d: tensor weight: expected float32 [3, 2], found float32 [2, 3]");
-	bad_tensors("[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[6],\"axes\":[\"o\",\"i\"]}]",
+	bad_tensors(
+	    "[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[6],\"axes\":[\"o\",\"i\"]}]",
 	    LOOM_ESHAPE, "node d: tensor weight: expected float32 [2, 3], found float32 [6]");
-	bad_tensors("[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,-3],\"axes\":[\"o\",\"i\"]}]",
+	bad_tensors(
+	    "[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,-3],\"axes\":[\"o\",\"i\"]}]",
 	    LOOM_EFORMAT, "node d: tensor weight: \"shape\" holds an integer that is no extent");
-	bad_tensors("[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,3],\"axes\":[\"o\",\"i\"],"
-		    "\"sha256\":\"AB\"}]",
+	bad_tensors(
+	    "[{\"slot\":\"weight\",\"dtype\":\"float32\",\"shape\":[2,3],\"axes\":[\"o\",\"i\"],"
+	    "\"sha256\":\"AB\"}]",
 	    LOOM_EFORMAT,
 	    "node d: tensor weight: \"sha256\" is not 64 lower-case hexadecimal digits");
 	bad_tensors("[{\"slot\":\"weight\",\"same\":\"d.weight\"}]", LOOM_EFORMAT,
@@ -187,10 +197,11 @@ node_faults(void)
 	    LOOM_EFORMAT, "node n: \"negative_slope\" is a string, not a number");
 	bad_node("{\"name\":\"n\",\"op\":\"reshape\",\"params\":{\"shape\":[1.5]}}", LOOM_EFORMAT,
 	    "node n: \"shape\" holds a real number, not an integer or an expression");
-	bad_node("{\"name\":\"n\",\"op\":\"constant\",\"params\":{\"shape\":[\"b\"]}}", LOOM_EFORMAT,
-	    "node n: \"shape\" holds a string, not an integer");
-	bad_node("{\"name\":\"n\",\"op\":\"reshape\",\"params\":{\"shape\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
-		 "1,1,1]}}",
+	bad_node("{\"name\":\"n\",\"op\":\"constant\",\"params\":{\"shape\":[\"b\"]}}",
+	    LOOM_EFORMAT, "node n: \"shape\" holds a string, not an integer");
+	bad_node(
+	    "{\"name\":\"n\",\"op\":\"reshape\",\"params\":{\"shape\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
+	    "1,1,1]}}",
 	    LOOM_EFORMAT, "node n: \"shape\" has 17 entries, more than 16");
 	bad_node("{\"name\":\"n\",\"op\":\"relu\",\"params\":{},\"in\":\"x\"}", LOOM_EFORMAT,
 	    "node n: \"in\" is a string, not an array");
@@ -198,8 +209,8 @@ node_faults(void)
 	    "node n: \"out\" holds null, not a string");
 	bad_node("{\"name\":\"n\",\"op\":\"relu\",\"params\":{},\"out\":[\"x\"]}", LOOM_EFORMAT,
 	    "two tensors are called x");
-	bad_node("{\"name\":\"n\",\"op\":\"relu\",\"params\":{},\"out\":[\"a\",\"b\"]}", LOOM_EFORMAT,
-	    "node n (relu) has 2 outputs, expected 1 to 1");
+	bad_node("{\"name\":\"n\",\"op\":\"relu\",\"params\":{},\"out\":[\"a\",\"b\"]}",
+	    LOOM_EFORMAT, "node n (relu) has 2 outputs, expected 1 to 1");
 	bad_input("{\"name\":\"x\",\"dtype\":\"float32\",\"shape\":[2],\"any\":true}", LOOM_EFORMAT,
 	    "input x: unknown key \"any\" (known: name, dtype, shape)");
 	bad_input("{\"name\":\"x\",\"dtype\":\"int32\",\"shape\":[2]}", LOOM_EUNSUPPORTED,
@@ -230,18 +241,24 @@ round_trip(const char *text)
 static void
 round_trips(void)
 {
-	round_trip("{\"name\":\"n\",\"op\":\"leaky_relu\",\"in\":[\"x\"],\"params\":{\"negative_slope\":"
-		   "0.1}}");
-	round_trip("{\"name\":\"n\",\"op\":\"leaky_relu\",\"in\":[\"x\"],\"params\":{\"negative_slope\":"
-		   "-0}}");
-	round_trip("{\"name\":\"n\",\"op\":\"leaky_relu\",\"in\":[\"x\"],\"params\":{\"negative_slope\":"
-		   "100000000000000000000}}");
-	round_trip("{\"name\":\"n\",\"op\":\"leaky_relu\",\"in\":[\"x\"],\"params\":{\"negative_slope\":"
-		   "1e-7}}");
-	round_trip("{\"name\":\"a b\",\"op\":\"gelu\",\"cell\":\"7\",\"in\":[\"x\"],\"out\":[\"y\"],"
-		   "\"params\":{\"approximate\":\"tanh\"}}");
-	round_trip("{\"name\":\"n\",\"op\":\"reshape\",\"in\":[\"x\"],\"params\":{\"shape\":[\"2*batch\","
-		   "0,3]}}");
+	round_trip(
+	    "{\"name\":\"n\",\"op\":\"leaky_relu\",\"in\":[\"x\"],\"params\":{\"negative_slope\":"
+	    "0.1}}");
+	round_trip(
+	    "{\"name\":\"n\",\"op\":\"leaky_relu\",\"in\":[\"x\"],\"params\":{\"negative_slope\":"
+	    "-0}}");
+	round_trip(
+	    "{\"name\":\"n\",\"op\":\"leaky_relu\",\"in\":[\"x\"],\"params\":{\"negative_slope\":"
+	    "100000000000000000000}}");
+	round_trip(
+	    "{\"name\":\"n\",\"op\":\"leaky_relu\",\"in\":[\"x\"],\"params\":{\"negative_slope\":"
+	    "1e-7}}");
+	round_trip(
+	    "{\"name\":\"a b\",\"op\":\"gelu\",\"cell\":\"7\",\"in\":[\"x\"],\"out\":[\"y\"],"
+	    "\"params\":{\"approximate\":\"tanh\"}}");
+	round_trip(
+	    "{\"name\":\"n\",\"op\":\"reshape\",\"in\":[\"x\"],\"params\":{\"shape\":[\"2*batch\","
+	    "0,3]}}");
 	round_trip("{\"name\":\"n\",\"op\":\"softmax\",\"in\":[\"x\"],\"params\":{\"axis\":-1}}");
 	round_trip("{\"name\":\"n\",\"op\":\"add\",\"in\":[\"x\",\"x\"],\"params\":{}}");
 }

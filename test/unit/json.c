@@ -166,13 +166,13 @@ getters(void)
 	key = lm_json_unknown(v, known, &state);
 	assert(strcmp(key, "zero") == 0 && lm_json_unknown(v, known, &state) == NULL);
 
-#define FAILS(call, message) \
-	do { \
-		assert((call) == -1); \
-		if (strcmp(err.text, message) != 0) \
-			fprintf(stderr, "%s\n", err.text); \
+#define FAILS(call, message)                                                        \
+	do {                                                                        \
+		assert((call) == -1);                                               \
+		if (strcmp(err.text, message) != 0)                                 \
+			fprintf(stderr, "%s\n", err.text);                          \
 		assert(strcmp(err.text, message) == 0 && err.code == LOOM_EFORMAT); \
-		memset(&err, 0, sizeof(err)); \
+		memset(&err, 0, sizeof(err));                                       \
 	} while (0)
 	FAILS(lm_json_string(v, "w", "x", 1, &s, &err), "w: \"x\" is missing");
 	FAILS(lm_json_string(v, "w", "n", 1, &s, &err), "w: \"n\" is null");

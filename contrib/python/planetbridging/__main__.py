@@ -1,0 +1,5 @@
+"""`python -m planetbridging`."""
+
+from .cli import run
+
+run()

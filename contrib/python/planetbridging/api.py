@@ -1,0 +1,51 @@
+"""What Python programs call: emit, native and check, for an object of any planet."""
+
+from __future__ import annotations
+
+import warnings
+
+from . import planets
+from .checking import CheckResult, run_check
+from .graph import BridgeWarning, Graph
+
+
+def emit(obj, *, example=None, planet: str | None = None, name: str | None = None) -> Graph:
+    """The live network `obj` as a graph, ready for `planetbridging.write`.
+
+    `example` is one array, or arrays by input name: planets that trace (PyTorch, JAX) need it for
+    ranks and dtypes, its values and its batch size do not matter.  Raises `Unsupported` with all
+    that the stream's vocabulary has no word for.
+    """
+    planet = planet or planets.of(obj)
+    warn_versions(planet)
+    return planets.module(planet).emit(obj, example=example, name=name)
+
+
+def native(obj, inputs, *, planet: str | None = None) -> dict:
+    """The framework's own outputs for `inputs` (one array, or arrays by name), by output name."""
+    planet = planet or planets.of(obj)
+    warn_versions(planet)
+    return planets.module(planet).native(obj, as_dict(inputs))
+
+
+def check(obj, inputs, *, planet: str | None = None, name: str | None = None,
+          options: list[str] = (), keep: str | None = None) -> CheckResult:
+    """Emit `obj`, run it in Loom on `inputs` and compare with the framework's own outputs.
+
+    `options` are passed to loom-compare, as ["--atol", "1e-6"]; with `keep` all files stay in that
+    folder.  Raises MachineError if the Loom programs are not found.
+    """
+    inputs = as_dict(inputs)
+    graph = emit(obj, example=inputs, planet=planet, name=name)
+    return run_check(graph, inputs, native(obj, inputs, planet=planet), options, keep)
+
+
+def as_dict(inputs) -> dict:
+    """Arrays by name: a single array is called "x"."""
+    return dict(inputs) if isinstance(inputs, dict) else {"x": inputs}
+
+
+def warn_versions(planet: str) -> None:
+    """Warn, in one line a package, of versions that the planet's emitter was not checked with."""
+    for line in planets.version_warnings(planet):
+        warnings.warn(line, BridgeWarning, stacklevel=3)

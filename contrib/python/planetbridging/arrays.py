@@ -1,0 +1,99 @@
+"""Tensors on files and pipes: .npy for one, .npz for several by name; output is never half made."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import tempfile
+import zipfile
+
+import numpy as np
+
+from .graph import BridgeError, UsageError
+
+
+def read_arrays(path: str) -> dict[str, np.ndarray]:
+    """Arrays by name from a .npy (called "x") or .npz file; "-" is standard input.
+
+    Pickled objects inside are refused.  BridgeError if the content is malformed or empty, OSError
+    if the file cannot be read.
+    """
+    shown = "<stdin>" if path == "-" else path
+    data = read_stdin() if path == "-" else _read_file(path)
+    if not data.startswith((b"\x93NUMPY", b"PK")):
+        raise BridgeError(f"{shown}: is neither a .npy nor a .npz file")
+    try:
+        found = np.load(io.BytesIO(data), allow_pickle=False)
+        arrays = dict(found) if isinstance(found, np.lib.npyio.NpzFile) else {"x": found}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BridgeError(f"{shown}: cannot be read: {error}") from None
+    if not arrays:
+        raise BridgeError(f"{shown}: holds no arrays")
+    return arrays
+
+
+def read_stdin() -> bytes:
+    """All of standard input; BridgeError if there is nothing."""
+    data = sys.stdin.buffer.read()
+    if not data:
+        raise BridgeError("standard input is empty: did the program before it fail?")
+    return data
+
+
+def _read_file(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def write_arrays(arrays: dict[str, np.ndarray], out) -> None:
+    """One array as .npy, several as .npz by name, in C order and little-endian."""
+    plain = {name: little_endian(array) for name, array in arrays.items()}
+    if len(plain) == 1:
+        np.lib.format.write_array(out, *plain.values(), version=(1, 0), allow_pickle=False)
+        return
+    spool = io.BytesIO()
+    np.savez(spool, **plain)
+    out.write(spool.getbuffer())
+
+
+def little_endian(array) -> np.ndarray:
+    """The same values in C order, little-endian."""
+    array = np.asarray(array)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
+
+
+@contextlib.contextmanager
+def binary_output(path: str | None):
+    """A binary file object: standard output, or a file that appears under its name when complete.
+
+    Standard output that is a terminal is refused.  After an exception no file is left.
+    """
+    if path is None or path == "-":
+        if sys.__stdout__.isatty():
+            raise UsageError("binary output to a terminal: give -o FILE or a pipe")
+        yield sys.__stdout__.buffer
+        sys.__stdout__.buffer.flush()
+        return
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".planetbridging-",
+                                             dir=os.path.dirname(path) or ".")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,207 @@
+"""The command line: `python -m planetbridging emit | native | check`.
+
+Exit status: 0 yes or done, 1 the answer is no, 2 usage, 3 data at fault, 4 machine at fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import traceback
+import warnings
+
+from . import __version__, api, arrays, checking, planets, spec, stream
+from .graph import BridgeError, BridgeWarning, MachineError, UsageError
+from .programs import ProgramError
+
+EPILOG = """\
+SPEC names the network:
+  pkg.mod:build     an object of that module, or a callable that returns it (the current
+                    folder is searched first); each command calls it anew, so fix its seed
+                    or give --weights
+  model.keras       a file that Keras saved
+  model.pkl         a scikit-learn pickle or joblib file, only with --trust: loading it runs code
+
+PLANET is pytorch, keras, jax or sklearn.  Binary output goes to a pipe or a file, never to a
+terminal.
+
+examples:
+  python -m planetbridging emit pytorch net:build --input x.npy | loom-stream > net.entity
+  python -m planetbridging native pytorch net:build --input x.npy > native.npy
+  loom-infer -m net.entity x.npy | loom-compare - native.npy
+  python -m planetbridging check net:build --input x.npy
+
+exit status: 0 yes or done, 1 they differ, 2 usage, 3 the data is at fault, 4 the machine is.
+A framework version other than those this package was checked with is a warning, not an error.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit status; never raises for a failure of the command."""
+    parser = make_parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as error:
+        return int(error.code or 0)
+    warnings.showwarning = _show_warning
+    # TensorFlow reads this when it is imported, which a user's module may do.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        # What a user's module prints must not end up in a stream: it goes to standard error.
+        with contextlib.redirect_stdout(sys.stderr):
+            return arguments.command(arguments)
+    except Exception as error:
+        if arguments.debug:
+            traceback.print_exc()
+        return _report(error)
+
+
+def run() -> None:
+    """The process's entry: quiet when a reader goes away or the user interrupts."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The option table; `--help` is made from it."""
+    parser = argparse.ArgumentParser(
+        prog="planetbridging", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
+        description="Take a live network out of its framework, check that Loom computes the same.")
+    parser.add_argument("-V", "--version", action="version",
+                        version=f"planetbridging {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    emit = _command(commands, "emit", "write the network as a layer stream, for loom-stream",
+                    run_emit)
+    emit.add_argument("planet", metavar="PLANET", help=", ".join(planets.PLANETS))
+    _network_options(emit, "an example of the inputs, .npy or .npz by name, '-' is standard input; "
+                     "pytorch and jax need one")
+    _output_option(emit)
+    native = _command(commands, "native",
+                      "write the framework's own outputs, .npy, or .npz by name", run_native)
+    native.add_argument("planet", metavar="PLANET", help=", ".join(planets.PLANETS))
+    _network_options(native, "the inputs, .npy or .npz by name (default: standard input)", "-")
+    _output_option(native)
+    check = _command(commands, "check", "do all of it: emit, stream, run, compare", run_check)
+    check.add_argument("planet", metavar="PLANET", nargs="?", help="if the object does not tell")
+    _network_options(check, "the inputs, .npy or .npz by name, '-' is standard input",
+                     required=True)
+    for name, meaning in (("atol", "absolute tolerance"), ("rtol", "relative tolerance"),
+                          ("scale", "what the tolerance is scaled by")):
+        check.add_argument(f"--{name}", metavar="X", help=f"{meaning}, passed to loom-compare")
+    check.add_argument("--keep", metavar="DIR", help="leave all files in this folder")
+    return parser
+
+
+def _command(commands, name: str, meaning: str, function) -> argparse.ArgumentParser:
+    sentence = meaning[0].upper() + meaning[1:] + "."
+    command = commands.add_parser(name, help=meaning, description=sentence)
+    command.set_defaults(command=function)
+    return command
+
+
+def _network_options(command, input_help: str, default=None, required=False) -> None:
+    command.add_argument("spec", metavar="SPEC",
+                         help="pkg.mod:build, a .keras file, or a pickle with --trust")
+    weights = command.add_mutually_exclusive_group()
+    weights.add_argument("--weights", metavar="FILE",
+                         help="pytorch: take the weights from a .safetensors or state_dict file")
+    weights.add_argument("--params", metavar="FILE",
+                         help="jax: take the parameters from a .npz file")
+    command.add_argument("--input", metavar="FILE", default=default, required=required,
+                         help=input_help)
+    command.add_argument("--name", metavar="NAME", help="the network's name in the stream")
+    command.add_argument("--trust", action="store_true",
+                         help="allow files that run code when loaded")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _output_option(command) -> None:
+    command.add_argument("-o", "--output", metavar="FILE",
+                         help="write here instead of standard output")
+
+
+def run_emit(arguments) -> int:
+    """emit: a layer stream of the network."""
+    planet, obj = _network(arguments)
+    example = arrays.read_arrays(arguments.input) if arguments.input else None
+    graph = api.emit(obj, example=example, planet=planet, name=arguments.name)
+    with arrays.binary_output(arguments.output) as out:
+        stream.write(graph, out)
+    return 0
+
+
+def run_native(arguments) -> int:
+    """native: what the framework itself computes."""
+    inputs = arrays.read_arrays(arguments.input)
+    planet, obj = _network(arguments)
+    outputs = api.native(obj, inputs, planet=planet)
+    with arrays.binary_output(arguments.output) as out:
+        arrays.write_arrays(outputs, out)
+    return 0
+
+
+def run_check(arguments) -> int:
+    """check: all of it, with the verdict's status."""
+    inputs = arrays.read_arrays(arguments.input)
+    planet, obj = _network(arguments)
+    options = [word for name in ("atol", "rtol", "scale") if getattr(arguments, name) is not None
+               for word in (f"--{name}", getattr(arguments, name))]
+    graph = api.emit(obj, example=inputs, planet=planet, name=arguments.name)
+    outputs = planets.module(planet).native(obj, inputs)
+    result = checking.run_check(graph, inputs, outputs, options, arguments.keep)
+    sys.stderr.write(result.notes)
+    source = "x.npy" if arguments.input == "-" else arguments.input
+    commands = checking.pipeline(planet, _spec_words(arguments), source, inputs, outputs, options)
+    print(result.report.rstrip(), "", "The same in the shell:", commands, "",
+          f"{arguments.spec}: {result.label}", sep="\n", file=sys.__stdout__)
+    return result.status
+
+
+def _network(arguments):
+    """(planet, object) of SPEC with its weights, the current folder searched first."""
+    planet = planets.canonical(arguments.planet) if arguments.planet else None
+    weights = arguments.weights or arguments.params
+    network = spec.resolve(arguments.spec, planet, weights, arguments.trust)
+    # A user's module may have silenced all warnings.
+    warnings.simplefilter("always", BridgeWarning)
+    return network
+
+
+def _spec_words(arguments) -> list[str]:
+    """SPEC and the options that make its object, as they were given."""
+    words = [arguments.spec]
+    for name in ("weights", "params"):
+        if getattr(arguments, name):
+            words += [f"--{name}", getattr(arguments, name)]
+    return words + ["--trust"] * arguments.trust
+
+
+def _report(error: Exception) -> int:
+    """One line on standard error, and the status for this kind of failure."""
+    if isinstance(error, ProgramError):
+        print(error, file=sys.stderr)
+        return error.status
+    kinds = ((UsageError, 2), (BridgeError, 3), (MachineError, 4))
+    status = next((status for kind, status in kinds if isinstance(error, kind)), None)
+    text = " ".join(str(error).split())
+    if status is None and isinstance(error, OSError) and error.errno:
+        text = f"{error.filename or 'output'}: {os.strerror(error.errno)}"
+    elif status is None:
+        text = f"{type(error).__name__}: {text} (--debug shows where)"
+    print(f"planetbridging: {text}", file=sys.stderr)
+    return 4 if status is None else status
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    """Ours in one line; those of frameworks as Python shows them."""
+    if issubclass(category, BridgeWarning):
+        print(f"planetbridging: warning: {message}", file=sys.stderr)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))

@@ -1,0 +1,259 @@
+"""JAX: Flax linen and nnx modules, and plain functions of (parameters, inputs).
+
+A linen network is a pair (module, variables); an nnx module carries its weights; a function of its
+own stands as (function, parameters).  All are traced to a jaxpr (`jax_modules.py`), which
+`jax_trace.py` turns into nodes.  Inputs are named as the call's parameters are; one output is
+called "y", the keys of a dict name several.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from ..graph import BridgeError, Builder, Graph, Unsupported
+from . import installed_version
+from .signature import bind, claim, leaf_names, one_line, plain
+
+MODULE = "jax"
+VERSIONS = {"jax": ["0.10"], "flax": ["0.12"]}
+
+MODES = {"train": False, "training": False, "is_training": False, "deterministic": True,
+         "use_running_average": True}
+"""What a call that asks for its mode is told."""
+
+
+@dataclass
+class Network:
+    """A live object taken apart.
+
+    `run(weights, args, named)` computes the outputs from the flat list `weights`, whose names are
+    `sources`; `call` is the function whose parameters name the inputs; `root` is the nnx module.
+    """
+
+    name: str
+    call: Callable
+    weights: list
+    sources: list[str]
+    run: Callable
+    root: object = None
+
+
+def owns(obj) -> bool:
+    """Whether `obj` is a Flax module, (module, variables) or (function, parameters)."""
+    if importlib.util.find_spec("flax") is None:
+        return False
+    if isinstance(obj, tuple):
+        return len(obj) == 2 and callable(obj[0]) and isinstance(obj[1], (Mapping, list, tuple))
+    return _is_module(obj)
+
+
+def emit(obj, *, example=None, name=None) -> Graph:
+    """The network as a graph; `example` gives the shapes, the first axis is any batch."""
+    from . import jax_modules, jax_trace
+
+    network = take_apart(obj)
+    if example is None:
+        raise BridgeError(f"{network.name} does not say the shapes of its inputs: "
+                          "give an example of them")
+    binding = bind(network.call, example)
+    versions = {package: installed_version(package) for package in ("jax", "flax", "numpy")}
+    builder = Builder("jax", versions, name or network.name, jax_trace.SUPPORTED)
+    try:
+        trace = jax_modules.trace(network, binding)
+    except Exception as error:  # any error of the user's own code may come
+        problem = ("the model", network.name, _why(error))
+        raise Unsupported([problem], jax_trace.SUPPORTED) from error
+    for input_name, spec in zip(binding.names, trace.specs):
+        builder.input(input_name, "float32", [jax_trace.size(dim) for dim in spec.shape])
+    names = builder.reserve(leaf_names(trace.output_paths))
+    outputs = jax_trace.Walk(builder, trace).run(binding.names)
+    return builder.finish(outputs, names)
+
+
+def native(obj, inputs) -> dict[str, np.ndarray]:
+    """What JAX itself computes for arrays by input name: inference, CPU, full precision."""
+    import jax
+    from flax import errors
+
+    network = take_apart(obj)
+    binding = bind(network.call, inputs)
+    with jax.default_device(jax.devices("cpu")[0]), jax.default_matmul_precision("highest"):
+        arrays = {name: jax.numpy.asarray(a) for name, a in binding.arrays.items()}
+        args, named = binding.arguments(arrays)
+        try:
+            result = network.run(network.weights, args, {**named, **mode(network.call)})
+        except (TypeError, ValueError, errors.FlaxError) as error:
+            what = f"{network.name} cannot run these inputs: {one_line(error)}"
+            raise BridgeError(what) from error
+    found, _ = jax.tree_util.tree_flatten_with_path(result)
+    names = claim(binding.names, leaf_names([key_path(path) for path, _ in found]))
+    return {name: plain(np.asarray(array)) for name, (_, array) in zip(names, found)}
+
+
+def with_weights(obj, path: str):
+    """The network with the parameters of a .npz: keys as "params/Dense_0/kernel", with or without
+    the collection in front.
+
+    An nnx module is copied; (function, parameters) keeps the structure of its parameters.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        flat = {key.replace(".", "/"): file[key] for key in file.files}
+    network, old = obj if isinstance(obj, tuple) else (obj, {})
+    if _is_nnx(network):
+        return _nnx_with(network, flat, path)
+    if not _is_module(network):
+        return network, (refill(old, flat, path) if old else nested(flat))
+    if not any(key.startswith("params/") for key in flat):
+        flat = {f"params/{key}": array for key, array in flat.items()}
+    return network, nested(flat)
+
+
+def nested(flat: dict) -> dict:
+    """Arrays by "a/b/c" as dicts in dicts."""
+    tree = {}
+    for key, array in flat.items():
+        *folders, last = key.split("/")
+        place = tree
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[last] = array
+    return tree
+
+
+def refill(tree, flat: dict, path: str, needed=None):
+    """The tree with the arrays of `flat` in it; BridgeError unless names and shapes are the same.
+
+    `needed` are the leaves that must come, all if None; the others stay when they do not.
+    """
+    import jax
+
+    leaves, names, structure = _flat(tree)
+    parts = [("unknown", sorted(set(flat) - set(names))),
+             ("missing", sorted(set(names if needed is None else needed) - set(flat)))]
+    wrong = "; ".join(f"{word} {', '.join(keys)}" for word, keys in parts if keys)
+    if wrong:
+        raise BridgeError(f"{path}: {wrong}")
+    for leaf, name in zip(leaves, names):
+        if name in flat and np.shape(leaf) != flat[name].shape:
+            raise BridgeError(f"{path}: {name} has shape {list(flat[name].shape)}, "
+                              f"expected {list(np.shape(leaf))}")
+    return jax.tree.unflatten(structure, [jax.numpy.asarray(flat[name]) if name in flat else leaf
+                                          for leaf, name in zip(leaves, names)])
+
+
+def take_apart(obj) -> Network:
+    """The parts of any object that `owns` knows."""
+    if _is_nnx(obj):
+        return _take_nnx(obj)
+    if _is_module(obj):
+        if obj.scope is None:
+            raise BridgeError(f"{type(obj).__name__} has no parameters: give (module, variables), "
+                              "or a file of them")
+        obj = obj.unbind()
+    if not isinstance(obj, tuple):
+        raise BridgeError(f"{_name_of(obj)} has no parameters: give (function, parameters), "
+                          "or a file of them")
+    module, variables = obj
+    if _is_nnx(module):
+        raise BridgeError(f"{type(module).__name__} carries its own weights: give it alone")
+    take = _take_linen if _is_module(module) else _take_function
+    return take(module, variables)
+
+
+def mode(call) -> dict:
+    """Arguments that put a call which asks for its mode into inference."""
+    return {key: value for key, value in MODES.items() if key in inspect.signature(call).parameters}
+
+
+def key_path(path) -> tuple:
+    """A path of jax.tree_util as plain names and numbers."""
+    return tuple(next(getattr(key, a) for a in ("key", "idx", "name") if hasattr(key, a))
+                 for key in path)
+
+
+def _is_nnx(obj) -> bool:
+    from flax import nnx
+
+    return isinstance(obj, nnx.Module)
+
+
+def _is_module(obj) -> bool:
+    from flax import linen
+
+    return isinstance(obj, linen.Module) or _is_nnx(obj)
+
+
+def _flat(tree) -> tuple[list, list[str], object]:
+    """Leaves, their names, and what puts them back."""
+    import jax
+
+    found, structure = jax.tree_util.tree_flatten_with_path(tree)
+    names = ["/".join(str(part) for part in key_path(path) if part != "value") for path, _ in found]
+    return [leaf for _, leaf in found], names, structure
+
+
+def _take_linen(module, variables) -> Network:
+    import jax
+    from flax import linen
+
+    if "params" not in variables:
+        variables = {"params": variables}
+    leaves, names, structure = _flat(linen.meta.unbox(variables))
+
+    def run(weights, args, named):
+        return module.apply(jax.tree.unflatten(structure, weights), *args, **named)
+    return Network(type(module).__name__, module.__call__, leaves, names, run)
+
+
+def _take_function(function, parameters) -> Network:
+    import jax
+
+    leaves, names, structure = _flat(parameters)
+
+    def run(weights, args, named):
+        return function(jax.tree.unflatten(structure, weights), *args, **named)
+    return Network(_name_of(function), functools.partial(function, parameters), leaves, names, run)
+
+
+def _name_of(function) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _take_nnx(module) -> Network:
+    """The module is merged anew for each run: its state comes as an argument, and `eval` is told to
+    the copy alone."""
+    import jax
+    from flax import nnx
+
+    definition, state = nnx.split(module)
+    leaves, names, structure = _flat(state)
+
+    def run(weights, args, named, seen=lambda live: None):
+        live = nnx.merge(definition, jax.tree.unflatten(structure, weights))
+        live.eval()
+        seen(live)
+        return live(*args, **named)
+    return Network(type(module).__name__, module.__call__, leaves, names, run, module)
+
+
+def _nnx_with(module, flat: dict, path: str):
+    """A copy of an nnx module with the arrays of a file in its parameters."""
+    from flax import nnx
+
+    definition, state = nnx.split(module)
+    flat = {key.removeprefix("params/"): array for key, array in flat.items()}
+    needed = _flat(nnx.state(module, nnx.Param))[1]
+    return nnx.merge(definition, refill(state, flat, path, needed))
+
+
+def _why(error: Exception) -> str:
+    if type(error).__name__ == "InconclusiveDimensionOperation":
+        return f"its call depends on the size of the batch: {one_line(error)}"
+    return f"its call cannot be traced: {one_line(error)}"

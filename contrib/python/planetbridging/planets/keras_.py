@@ -1,0 +1,186 @@
+"""Keras 3: Sequential, Functional and subclassed models, and single layers.
+
+A model is traced with symbolic tensors (`keras_trace.py`); what each operation becomes stands in
+`keras_ops.py`.  A layer's value has the layer's name in the graph; an activation that a layer
+carries is a node of its own.  One output is called "y"; several keep their names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import os
+import sys
+
+import numpy as np
+
+from ..graph import BridgeError, Builder, Graph, bind_inputs
+from . import installed_version
+from .signature import Binding, bind, claim, leaf_names, one_line, plain
+
+MODULE = "keras"
+VERSIONS = {"keras": ["3.15"], "tensorflow": ["2.21"]}
+
+
+@functools.cache
+def framework():
+    """The module keras, on TensorFlow unless KERAS_BACKEND says otherwise, without its chatter."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with _quiet():
+        keras = importlib.import_module("keras")
+        with keras.device("cpu"):
+            keras.ops.zeros(1)  # TensorFlow looks for devices, and complains, at the first tensor
+    return keras
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Standard error closed for a while: TensorFlow writes there before it can be told not to."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def owns(obj) -> bool:
+    """Whether `obj` is a Keras model or layer."""
+    return isinstance(obj, framework().Layer)
+
+
+def load(path: str):
+    """The model in a .keras file; code that the file may hold (Lambda layers) is refused."""
+    keras = framework()
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # a file may be wrong in any way
+        raise BridgeError(f"{path}: Keras cannot load it: {one_line(error)}") from error
+
+
+def with_weights(obj, path: str):
+    """The model with the weights of a .weights.h5 or .keras file."""
+    try:
+        obj.load_weights(path)
+    except Exception as error:  # a file may be wrong in any way
+        raise BridgeError(f"{path}: Keras cannot load it: {one_line(error)}") from error
+    return obj
+
+
+def emit(obj, *, example=None, name=None) -> Graph:
+    """The model as a graph.
+
+    A Sequential or Functional model knows its inputs; a subclassed one takes names from the
+    parameters of its call, and shapes from `example` or, with one input, from the call that
+    built it.
+    """
+    from . import keras_trace
+
+    keras = framework()
+    backend = keras.backend.backend()
+    versions = {package: installed_version(package) for package in ("keras", backend, "numpy")}
+    builder = Builder(backend, versions, name or obj.name, keras_trace.supported())
+    tracer = keras_trace.Tracer(keras, builder)
+    own = keras_trace.graph_of(obj)
+    if own is not None:
+        values = [tracer.input(maker_name(t), t.shape, t.dtype) for t in own._inputs]
+        recorded = own, values
+    else:
+        recorded = _record(tracer, obj, example)
+    if recorded is None:
+        return builder.finish([])
+    names, theirs = output_names(keras, recorded[0], traced=own is None)
+    if not theirs:
+        builder.reserve(names)
+    outputs = tracer.walk(*recorded, traced=own is None)
+    return builder.finish([value.name for value in keras.tree.flatten(outputs)], names)
+
+
+def native(obj, inputs) -> dict[str, np.ndarray]:
+    """What Keras itself computes for arrays by input name, in inference mode on the CPU."""
+    from .keras_trace import graph_of
+
+    keras = framework()
+    own = graph_of(obj)
+    if own is None:
+        binding = bind(obj.call, inputs)
+        args, named = binding.arguments(binding.arrays)
+        named |= inference_mode(obj)
+    else:
+        arrays = bind_inputs([maker_name(t) for t in own._inputs], inputs)
+        args = [keras.tree.pack_sequence_as(own._inputs_struct, list(arrays.values()))]
+        named = {"training": False}
+    try:
+        with keras.device("cpu"):
+            result = obj(*args, **named)
+    except Exception as error:  # each backend has errors of its own for shapes that do not fit
+        raise BridgeError(f"{obj.name} cannot run these inputs: {one_line(error)}") from error
+    names = output_names(keras, own, traced=False)[0] if own is not None else \
+        claim(binding.names, leaf_names(_paths(keras, result)))
+    flat = [plain(keras.ops.convert_to_numpy(t)) for t in keras.tree.flatten(result)]
+    return dict(zip(names, flat))
+
+
+def maker_name(tensor) -> str:
+    """The name of the layer or operation that makes a symbolic tensor: an input's InputLayer."""
+    return tensor._keras_history.operation.name
+
+
+def output_names(keras, graph, traced: bool) -> tuple[list[str], bool]:
+    """Names for the flat outputs of a graph, and whether they are those of the layers behind them.
+
+    "y" alone, keys of a dict, the layers' own in a list, "y_0", "y_1", ... in what was traced.
+    """
+    paths = _paths(keras, graph._outputs_struct)
+    theirs = len(paths) > 1 and not traced and not isinstance(graph._outputs_struct, dict)
+    inputs = [] if traced else [maker_name(t) for t in graph._inputs]
+    names = [maker_name(t) for t in graph._outputs] if theirs else leaf_names(paths)
+    return claim(inputs, names), theirs
+
+
+def _paths(keras, structure) -> list[tuple]:
+    return [path for path, _ in keras.tree.flatten_with_path(structure)]
+
+
+def inference_mode(obj) -> dict:
+    """`training=False` for a call that knows the word."""
+    return {"training": False} if obj._call_has_training_arg else {}
+
+
+def _record(tracer, obj, example):
+    """The graph of an object that brings none, and the values for its inputs; None if refused."""
+    from .keras_trace import graph_of
+
+    binding, shapes = _binding_of(obj, example)
+    if not obj.built:
+        args, named = binding.arguments(binding.arrays)
+        obj(*args, **named, **inference_mode(obj))
+    values = {name: tracer.input(name, shapes[name], binding.arrays[name].dtype.name)
+              for name in binding.names}
+    own = graph_of(obj)
+    if own is not None:
+        return own, list(values.values())
+    args, named = binding.arguments(values)
+    alone = tracer.handler(obj) is not None
+    return tracer.record((lambda *a, **k: obj(*a, **k)) if alone else obj, args, named, "")
+
+
+def _binding_of(obj, example) -> tuple[Binding, dict]:
+    """The inputs of a call and their shapes, the first axis of each free."""
+    if example is not None:
+        binding = bind(obj.call, example)
+    else:
+        config = obj.get_build_config() if obj.built else None
+        shape = (config or {}).get("input_shape")
+        if not shape or not all(isinstance(size, (int, type(None))) for size in shape):
+            raise BridgeError(f"{obj.name} ({type(obj).__name__}) does not say the shapes of its "
+                              "inputs: give an example of them")
+        binding = bind(obj.call, np.zeros([size or 1 for size in shape], "float32"))
+    shapes = {name: (None,) + array.shape[1:] if array.ndim > 1 else array.shape
+              for name, array in binding.arrays.items()}
+    return binding, shapes

@@ -1,0 +1,112 @@
+"""Arrays by name and the parameters of a function: which array is which argument.
+
+A module's call names its inputs: `__call__(self, x)` takes an input "x".  One parameter that is
+given several arrays takes them as a dict, under the names the caller used.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..graph import BridgeError, Builder
+
+NOT_INPUTS = {"self", "training", "train", "is_training", "mask", "deterministic", "rngs",
+              "use_running_average", "out_sharding"}
+"""Parameters of a network's call that steer it and are no tensors of the graph."""
+
+
+@dataclass
+class Binding:
+    """`arrays` by input name, and for each parameter the name (or the names) it takes."""
+
+    arrays: dict[str, np.ndarray]
+    places: list[tuple[str | None, str | list[str]]]
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.arrays)
+
+    def arguments(self, values: dict) -> tuple[list, dict]:
+        """Positional and keyword arguments of the call, `values` standing for the arrays."""
+        positional, named = [], {}
+        for parameter, place in self.places:
+            value = values[place] if isinstance(place, str) else {n: values[n] for n in place}
+            if parameter is None:
+                positional.append(value)
+            else:
+                named[parameter] = value
+        return positional, named
+
+
+def inputs_of(function) -> tuple[list[str], list[str], bool]:
+    """Parameters for tensors: those required, all of them, and whether any number may follow."""
+    required, every, more = [], [], False
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            more = True
+        elif parameter.kind is not parameter.VAR_KEYWORD and parameter.name not in NOT_INPUTS:
+            every.append(parameter.name)
+            if parameter.default is parameter.empty:
+                required.append(parameter.name)
+    return required, every, more
+
+
+def bind(function, example) -> Binding:
+    """Match `example` (an array, a list in order, a dict by name) to the function's parameters."""
+    required, every, more = inputs_of(function)
+    if not isinstance(example, dict):
+        arrays = example if isinstance(example, (list, tuple)) else [example]
+        if len(arrays) > len(every) and not more:
+            raise BridgeError(f"{len(arrays)} inputs given; the network takes {', '.join(every)}")
+        names = every + [f"x{n}" for n in range(len(every), len(arrays))]
+        example = dict(zip(names, arrays))
+    arrays = {name: np.asarray(array) for name, array in example.items()}
+    if set(arrays) <= set(every) and set(required) <= set(arrays):
+        return Binding(arrays, [(name, name) for name in arrays])
+    return _by_position(required, every, more, arrays)
+
+
+def _by_position(required, every, more, arrays) -> Binding:
+    """Arrays under names that are not the parameters'."""
+    if more and not every:
+        return Binding(arrays, [(None, name) for name in arrays])
+    if len(required or every) == 1:
+        parameter = (required or every)[0]
+        if len(arrays) == 1:
+            return Binding({parameter: next(iter(arrays.values()))}, [(parameter, parameter)])
+        return Binding(arrays, [(parameter, list(arrays))])
+    raise BridgeError(f"inputs are {', '.join(arrays)}; the network takes {', '.join(every)}")
+
+
+def leaf_names(paths: list[tuple]) -> list[str]:
+    """Names for the outputs at `paths` of a structure: "y" alone, "y_0" in lists, keys of dicts."""
+    if paths == [()]:
+        return ["y"]
+    return [".".join(f"y_{p}" if isinstance(p, int) else str(p) for p in path) for path in paths]
+
+
+def claim(inputs: list[str], outputs: list[str]) -> list[str]:
+    """The output names as a graph with these inputs spells them: made plain, and made unique."""
+    scratch = Builder("", {}, "")
+    scratch.reserve(inputs)
+    return scratch.reserve(outputs)
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """The array in a type that NumPy itself can store: bfloat16 becomes float32."""
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line that is not too long.
+
+    Keras puts where it happened in front of what happened, and colours the latter.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [" ".join(line.split()) for line in text.split("\n") if line.strip()]
+    told = [line for line in lines if not line.startswith("Exception encountered when calling")]
+    return (told or lines or [type(error).__name__])[0][:200]

@@ -1,0 +1,50 @@
+"""The Loom programs: where they are, how they are run, and what their exit statuses mean."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from .graph import MachineError
+
+ENVIRONMENT = "PLANETBRIDGING_BIN"
+
+
+class ProgramError(Exception):
+    """A program that said no: its own message and status are the user's answer."""
+
+    def __init__(self, program: str, status: int, text: str):
+        super().__init__(text or f"{program} ended with status {status}")
+        self.status = status if 0 < status <= 4 else 4
+
+
+def find(program: str) -> str:
+    """Path of a Loom program: in $PLANETBRIDGING_BIN, PATH, or build/bin of our checkout."""
+    folders = [os.environ.get(ENVIRONMENT, ""), os.environ.get("PATH", "")]
+    folders += [str(parent / "build" / "bin") for parent in Path(__file__).resolve().parents]
+    for folder in filter(None, folders):
+        found = shutil.which(program, path=folder)
+        if found:
+            return found
+    raise MachineError(f"{program} not found in ${ENVIRONMENT}, PATH or build/bin: "
+                       f"run make, then set {ENVIRONMENT} to the folder with the programs")
+
+
+def run(program: str, arguments: list[str], *, stdin: str | None = None, stdout: str | None = None,
+        answers: tuple[int, ...] = (0,)) -> tuple[int, str, str]:
+    """Run a program with files as its input and output; (status, its output, its messages).
+
+    A status outside `answers` raises ProgramError with the program's own message; a crash has
+    status 4.
+    """
+    with open(stdin or os.devnull, "rb") as source, \
+            (open(stdout, "wb") if stdout else open(os.devnull, "wb")) as target:
+        done = subprocess.run([find(program), *arguments], stdin=source, check=False,
+                              stdout=target if stdout else subprocess.PIPE, stderr=subprocess.PIPE)
+    output = (done.stdout or b"").decode(errors="replace")
+    messages = done.stderr.decode(errors="replace")
+    if done.returncode not in answers:
+        raise ProgramError(program, done.returncode, messages.strip())
+    return done.returncode, output, messages

@@ -1,0 +1,142 @@
+"""Keras: what cannot be expressed is named, all of it; what the emitter leans on is pinned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keras_networks import (
+    batches,
+    functional,
+    keras,
+    layers,
+    ops,
+    problems_of,
+    sequential,
+    subclassed,
+)
+from planetbridging import BridgeError, Unsupported, emit, native
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def test_all_problems_are_named_at_once():
+    def graph(x):
+        y = layers.Conv2D(3, 3, name="conv")(x)
+        y = layers.Reshape((36, 3), name="flat")(ops.cumsum(y, axis=1))
+        y = layers.LSTM(4, name="lstm")(y)
+        y = layers.BatchNormalization(name="norm")(y)
+        y = layers.ReLU(max_value=6, name="six")(y)
+        y = layers.Dense(3, activation="elu", name="d")(y)
+        return ops.exp(y)
+
+    found = problems_of(functional(graph, shape=(8, 8, 2)))
+    assert [(path, cls, op) for path, cls, op in found if cls != "Cumsum" and cls != "Exp"] == [
+        ("conv", "Conv2D", "keras.layers.Conv2D"),
+        ("lstm", "LSTM", "keras.layers.LSTM"),
+        ("norm", "BatchNormalization", "keras.layers.BatchNormalization"),
+        ("six", "ReLU", "relu with max_value=6, threshold=0.0"),
+        ("d", "Elu", "keras.ops.elu"),
+    ]
+    assert [(cls, op) for _, cls, op in found if cls in ("Cumsum", "Exp")] == [
+        ("Cumsum", "keras.ops.cumsum"),
+        ("Exp", "keras.ops.exp"),
+    ]
+
+
+def test_the_message_says_what_is_supported():
+    with pytest.raises(Unsupported) as error:
+        emit(sequential(layers.UnitNormalization(name="u")))
+    text = str(error.value)
+    assert text.startswith(
+        "cannot be expressed: u (UnitNormalization): keras.layers.UnitNormalization. "
+        "Supported: Dense, Activation, "
+    )
+    assert "\n" not in text
+
+
+def test_problems_inside_custom_layers_have_their_path():
+    class Block(layers.Layer):
+        def __init__(self, **kw):
+            super().__init__(**kw)
+            self.conv = layers.Conv1D(2, 1, name="c")
+
+        def call(self, x):
+            return ops.cos(self.conv(x))
+
+    found = problems_of(subclassed(lambda s, x: s.block(x), 3, 4, block=Block(name="block")))
+    assert found == [
+        ("block.c", "Conv1D", "keras.layers.Conv1D"),
+        ("block.cos", "Cos", "keras.ops.cos"),
+    ]
+
+
+def test_tensorflow_inside_a_call_is_named():
+    import tensorflow as tf
+
+    class Raw(layers.Layer):
+        def call(self, x):
+            return tf.nn.relu(x)
+
+    net = subclassed(lambda s, x: s.d(s.raw(x)), 4, raw=Raw(name="raw"), d=layers.Dense(2))
+    ((path, cls, why),) = problems_of(net)
+    assert (path, cls) == ("raw", "Raw") and why == "calls TensorFlow directly: use keras.ops"
+
+
+def test_quantized_lora_and_mixed_layers_are_refused():
+    quantized = sequential(layers.Dense(4, name="q"), shape=(8,))
+    quantized.layers[0].quantize("int8")
+    assert problems_of(quantized) == [("q", "Dense", "quantized to int8")]
+    lora = sequential(layers.Dense(4, name="l"))
+    lora.layers[0].enable_lora(2)
+    assert problems_of(lora) == [("l", "Dense", "LoRA weights beside the kernel: merge them first")]
+    mixed = sequential(layers.Dense(4, name="m", dtype="mixed_bfloat16"))
+    assert problems_of(mixed) == [("m", "Dense", "computes in bfloat16 on float32 weights")]
+
+
+def test_training_and_masks_are_refused():
+    net = functional(lambda x: layers.Dropout(0.5, name="drop")(x, training=True))
+    assert problems_of(net) == [("drop", "Dropout", "training=True")]
+    net = functional(lambda x, m: layers.Softmax(name="soft")(x, mask=m), names=("x", "m"))
+    assert problems_of(net) == [("soft", "Softmax", "softmax with a mask")]
+
+
+def test_products_of_values_and_unknown_sizes_are_refused():
+    net = functional(lambda x: ops.matmul(x, ops.reshape(x, (-1, 3, 2))), shape=(2, 3))
+    assert [(c, w) for _, c, w in problems_of(net)] == [
+        ("Matmul", "keras.ops.matmul of two values, or of a weight from the left")
+    ]
+    net = sequential(layers.Embedding(5, 4, name="e"), shape=())
+    assert problems_of(net) == [("e", "Embedding", "keras.layers.Embedding")]
+
+
+def test_the_add_that_tensorflow_does_along_another_axis_is_refused():
+    net = functional(lambda x: ops.add(x, np.arange(4, dtype=np.float32)[:, None]), shape=(4, 4))
+    ((path, cls, why),) = problems_of(net)
+    assert cls == "Add" and why.startswith(
+        "an add that Keras on TensorFlow does along the last axis"
+    )
+    x = batches(4, 4)[0]
+    wrong = native(net, x)["y"] - (x["x"] + np.arange(4, dtype=np.float32)[:, None])
+    assert np.abs(wrong).max() > 0.5, "Keras has mended this: stop refusing it"
+
+
+def test_the_graph_that_keras_records_is_as_the_walk_expects():
+    """Pins the private names: a new Keras that changes them must fail here first."""
+    x = keras.Input((4,), name="x")
+    graph = keras.Function(x, ops.add(layers.Dense(2)(x), 1.5))
+    assert sorted(graph._nodes_by_depth) == [0, 1, 2]
+    node = graph._nodes_by_depth[0][0]
+    assert node.arguments.args[1] == 1.5 and node.arguments.kwargs == {}
+    assert node.output_tensors[0] is graph._outputs[0] and graph._inputs[0] is x
+    assert graph._nodes_by_depth[2][0].is_input and x._keras_history.operation.name == "x"
+
+
+def test_inputs_that_do_not_fit_are_data_at_fault():
+    with pytest.raises(
+        BridgeError,
+        match="^s cannot run these inputs: .*incompatible with the layer: expected axis -1",
+    ):
+        net = sequential(layers.Dense(2))
+        net.name = "s"
+        native(net, batches(5)[0])

@@ -1,0 +1,8 @@
+/* npy: any bytes as .npy. */
+#include "tensors.h"
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	return read_all(lm_format_find("npy"), data, size);
+}
