@@ -101,7 +101,7 @@ bench:
 	@$(run_env) contrib/bench/run $(BENCHES)
 
 demo:
-	@contrib/install-deps $(if $(PLANET),planets,demo)
+	@contrib/install-deps $(if $(filter-out sklearn,$(PLANET)),planets,demo)
 	$(make_again) all
 	@$(run_env) PLANET='$(PLANET)' contrib/demo
 

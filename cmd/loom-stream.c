@@ -22,6 +22,11 @@ static const struct cmd_opt options[] = {
 	{ 0 },
 };
 
+static const char synopsis[] = "[--keep-dtype] [--no-progress] [--plain] [-o FILE]\n"
+			       "       loom-stream [--bedrock ID] [--fixture-version NAME]\n"
+			       "       [--fixtures-dir DIR] [--models-dir DIR] [--output FILE]\n"
+			       "       [--root DIR] [--skip-infer]";
+
 static void
 take_option(struct loom_stream_options *o, int key)
 {
@@ -86,7 +91,7 @@ main(int argc, char **argv)
 	struct loom_streamed done;
 	int key, status, failed;
 
-	cmd_start(&cmd, "loom-stream", "[-o FILE] < stream > model.entity",
+	cmd_start(&cmd, "loom-stream", synopsis,
 	    "Turn a layer stream, version 1 (JSON) or 2, into an .entity checkpoint.", options);
 	cmd.single_dash = 1;
 	while ((key = cmd_getopt(&cmd, argc, argv)) != -1)

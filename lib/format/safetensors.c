@@ -1,8 +1,8 @@
 /* safetensors: a JSON header with the place of every tensor, then their bytes without gaps. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "format/quote.h"
 #include "format/tensors.h"
 #include "num/bytes.h"
@@ -174,16 +174,13 @@ put_header(struct loom_tensors *t, json_t *root, struct loom_error *err)
 static int
 parse_header(struct loom_tensors *t, const char *text, size_t len, struct loom_error *err)
 {
-	json_error_t why;
-	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-	char shown[LM_SHOWN];
+	json_t *root;
 	int r;
 
-	if (root == NULL && json_error_code(&why) == json_error_out_of_memory)
-		return lm_fail(err, LOOM_ENOMEM, "no memory for the header");
-	if (root == NULL)
-		return lm_fail(err, LOOM_EFORMAT, "the header is not JSON: byte %d: %s",
-		    why.position, lm_shown(shown, why.text));
+	if (lm_json_parse(&root, text, len, err) < 0) {
+		err->offset += 8; /* what stands before the text */
+		return lm_fail_in(err, lm_source_name(t->source));
+	}
 	r = put_header(t, root, err);
 	json_decref(root);
 	return r;

@@ -101,8 +101,8 @@ FILES = {
     "npy-trailing": (npy(good(), EIGHT + b"\0"), "1 bytes follow the data"),
     # ---- safetensors
     "safe-claims": (struct.pack("<Q", 1000) + b"{}", "byte 8: ends 998 bytes early"),
-    "safe-json": (safe(b"{'x': 1}", b""), "the header is not JSON: byte 2: string or '}' expected near '''"),
-    "safe-duplicate": (safe(b'{"x":1,"x":1}', b""), "the header is not JSON: byte 10: duplicate object key near '\"x\"'"),
+    "safe-json": (safe(b"{'x': 1}", b""), "byte 9: JSON: expected a key in quotes, found '''"),
+    "safe-duplicate": (safe(b'{"x":1,"x":1}', b""), 'byte 15: JSON: the key "x" stands twice'),
     "safe-entry": (safe({"x": 1}), "tensor x: expected exactly the keys dtype, shape and data_offsets"),
     "safe-more": (safe({"x": one(strides=[1])}), "tensor x: expected exactly the keys dtype, shape and data_offsets"),
     "safe-dtype": (safe({"x": one("F8_E4M3")}), "tensor x: dtype F8_E4M3 is not one that is read: F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8 BOOL"),

@@ -557,7 +557,7 @@ slice() { tail -c 92 "$E/reference-stream-dense/model.entity" | tail -c +$(($1 +
 		echo '{"end":true,"bytes":0}'
 	} | loom-stream >out.entity
 	run -0 entity-dump out.entity
-	[ "${lines[4]}" = "weight c.value int64 [0] sha256=$(sha256sum </dev/null | cut -c 1-64)" ]
+	[ "${lines[4]}" = "weight c.value int64 [0] scale=1 sha256=$(sha256sum </dev/null | cut -c 1-64)" ]
 }
 
 # ---- manners ----

@@ -155,7 +155,8 @@ def test_the_table_of_a_planet_that_passes(tmp_path, capsys):
     assert lines[15].split() == ["jax/linear_16_4", *["DIFF", "0.5"] * 4, "-", "(one", "layer)"]
     assert lines[-3:] == ["12 of 12 PASS at 1e-05", "48 of 48 planted faults reported DIFF",
                           "60 passed, 0 failed"]
-    assert (tmp_path / "jax" / "labels").read_text() == "".join(f"jax/{model} same\n" for model in sorted(ids))
+    wanted = "".join(f"jax/{model} same\n" for model in sorted(ids))
+    assert (tmp_path / "jax" / "labels").read_text() == wanted
 
 
 def test_a_diff_fails_the_table(tmp_path, capsys):

@@ -88,7 +88,8 @@ def keras_network(kind):
 def test_torch_skip(whole_path):
     net = torch_network("skip")
     assert reads_digits(native(net, TEST)["y"])
-    assert operations(whole_path("pytorch", net, *BATCHES)) == ["dense", "relu", "dense", "tanh", "add", "dense"]
+    document = whole_path("pytorch", net, *BATCHES)
+    assert operations(document) == ["dense", "relu", "dense", "tanh", "add", "dense"]
 
 
 def test_torch_two_branches(whole_path):
