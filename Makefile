@@ -1,4 +1,4 @@
-# make [CC=clang] [BUILD=release|asan|tsan] [WERROR=1]; the other targets are listed in README.md.
+# make [CC=clang] [BUILD=release|asan|tsan] [WERROR=1] [V=1]; the other targets are listed in README.md.
 # A new .c file under lib/, cmd/ or test/ is found by itself.  Local choices go into config.mk.
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -23,8 +23,8 @@ $(if $(filter $(BUILD),$(kinds)),,$(error BUILD is '$(BUILD)', not one of: $(kin
 modules := jansson libzip zlib libcrypto
 libs    := $(shell pkg-config --libs $(modules) 2>/dev/null || echo -ljansson -lzip -lz -lcrypto) -lm
 paths   := $(shell pkg-config --cflags $(modules) 2>/dev/null)
-flags    = $(std) $(warn) $($(BUILD)) $(opt) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread -Ilib \
-           $(paths) -DLOOM_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS)
+flags    = $(std) $(warn) $($(BUILD)) $(opt) -ffp-contract=off -fno-math-errno -fno-trapping-math \
+           -pthread -Ilib $(paths) -DLOOM_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS)
 
 out      := build/$(notdir $(lastword $(CC)))-$(BUILD)
 lib_src  := $(wildcard lib/*/*.c)
@@ -36,30 +36,35 @@ probes   := $(patsubst %.c,$(out)/%,$(wildcard test/cmd/*.c))
 programs := $(patsubst cmd/%.c,$(out)/bin/%,$(cmd_src))
 tests    := $(patsubst %.c,$(out)/%,$(unit_src) $(fuzz_src))
 
-all: $(programs) $(probes) $(tests)
+# A short line for each step; V=1 shows the commands.
+say = $(if $(V),,@printf '  %-2s %s\n' $(1) $@;)
+
+all: programs $(probes) $(tests)
+
+programs: $(programs)
 	$(if $(filter release,$(BUILD)),@ln -sfn $(notdir $(out))/bin build/bin)
 
 $(out)/libloom.a: $(call obj,$(lib_src))
-	$(AR) rcs $@.$$$$ $^ && mv $@.$$$$ $@
+	$(call say,AR)$(AR) rcs $@.$$$$ $^ && mv $@.$$$$ $@
 
 $(out)/bin/%: $(out)/cmd/%.o $(out)/cmd/cmd.o $(out)/libloom.a
 	@mkdir -p $(@D)
-	$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
+	$(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
 
 # libFuzzer brings its own main; in every other build ours replays the corpus.
 fuzz_main := $(if $(filter fuzzing,$(BUILD)),-fsanitize=fuzzer,$(out)/test/fuzz/main.o)
 $(out)/test/fuzz/%: $(out)/test/fuzz/%.o $(out)/test/fuzz/main.o $(out)/libloom.a
-	$(CC) $(flags) $(LDFLAGS) -o $@ $< $(fuzz_main) $(out)/libloom.a $(libs)
+	$(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@ $< $(fuzz_main) $(out)/libloom.a $(libs)
 
 $(probes): $(out)/%: $(out)/%.o $(out)/cmd/cmd.o $(out)/libloom.a
-	$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
+	$(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
 
 $(out)/test/unit/%: $(out)/test/unit/%.o $(out)/libloom.a
-	$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
+	$(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
 
 $(out)/%.o: %.c Makefile | $(out)/libraries
 	@mkdir -p $(@D)
-	$(CC) $(flags) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(flags) -MMD -MP -c -o $@ $<
 
 # The inner loops gain from -O3; nothing else does.
 $(out)/lib/num/kernel_%.o $(out)/lib/num/func.o: opt = $(if $(filter release,$(BUILD)),-O3)
@@ -97,12 +102,12 @@ fuzz:
 
 bench:
 	@contrib/install-deps demo
-	$(make_again) all
+	$(make_again) programs
 	@$(run_env) contrib/bench/run $(BENCHES)
 
 demo:
 	@contrib/install-deps $(if $(filter-out sklearn,$(PLANET)),planets,demo)
-	$(make_again) all
+	$(make_again) programs
 	@$(run_env) PLANET='$(PLANET)' contrib/demo
 
 planets:
@@ -119,4 +124,4 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all check lint format fuzz bench demo planets install clean
+.PHONY: all programs check lint format fuzz bench demo planets install clean

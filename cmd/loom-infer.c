@@ -88,8 +88,8 @@ print_hashes(const struct loom_tensor *t, size_t n, struct loom_error *err)
 	for (i = 0; i < n; i++) {
 		if (loom_tensor_hash(&t[i], hex, err) < 0)
 			return -1;
-		printf("%s  %s  %s\n", hex, loom_tensor_describe(&t[i], what, sizeof(what)),
-		    t[i].name);
+		printf("%s  %s  numerics %d  %s\n", hex,
+		    loom_tensor_describe(&t[i], what, sizeof(what)), LOOM_NUMERICS, t[i].name);
 	}
 	return 0;
 }

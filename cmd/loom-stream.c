@@ -3,8 +3,17 @@
 
 #include "cmd.h"
 
-enum { BEDROCK = 256, ROOT, MODELS_DIR, FIXTURES_DIR, FIXTURE_VERSION, OUTPUT, SKIP_INFER, PLAIN,
-	KEEP_DTYPE };
+enum {
+	BEDROCK = 256,
+	ROOT,
+	MODELS_DIR,
+	FIXTURES_DIR,
+	FIXTURE_VERSION,
+	OUTPUT,
+	SKIP_INFER,
+	PLAIN,
+	KEEP_DTYPE
+};
 
 static const struct cmd_opt options[] = {
 	{ BEDROCK, "bedrock", "ID", "version 1: the kind of request, if it does not say" },
@@ -23,9 +32,8 @@ static const struct cmd_opt options[] = {
 };
 
 static const char synopsis[] = "[--keep-dtype] [--no-progress] [--plain] [-o FILE]\n"
-			       "       loom-stream [--bedrock ID] [--fixture-version NAME]\n"
-			       "       [--fixtures-dir DIR] [--models-dir DIR] [--output FILE]\n"
-			       "       [--root DIR] [--skip-infer]";
+			       "[--bedrock ID] [--fixture-version NAME] [--fixtures-dir DIR] "
+			       "[--models-dir DIR] [--output FILE] [--root DIR] [--skip-infer]";
 
 static void
 take_option(struct loom_stream_options *o, int key)

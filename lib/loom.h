@@ -150,6 +150,9 @@ const char *loom_model_output(const struct loom_model *, size_t i);
 
 /* ---- runs ---- */
 
+/* Of the arithmetic: one model, one input and one version have one bit pattern. */
+#define LOOM_NUMERICS 2
+
 struct loom_run;
 /* jobs threads; results never depend on it. */
 int loom_run_new(struct loom_run **, const struct loom_model *, int jobs,

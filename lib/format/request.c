@@ -108,7 +108,8 @@ lm_request_check(const struct lm_request_kind *kind, const struct lm_request *q,
 	if (blank(&b->field[LM_REQ_PLANET]) || blank(&b->field[LM_REQ_MODEL_ID]))
 		return lm_fail(err, LOOM_EFORMAT, "\"planet\" and \"model_id\" are required");
 	if (b->n == 0)
-		return lm_fail(err, LOOM_EFORMAT, "\"layers\" is required, with at least one layer");
+		return lm_fail(err, LOOM_EFORMAT,
+		    "\"layers\" is required, with at least one layer");
 	return 0;
 }
 
@@ -158,8 +159,8 @@ set_params(const struct building *b, struct lm_node *node)
 			node->param[i].i = field(b, m->field)->integer;
 		i = lm_layer_slot(node->op, m->name);
 		if (i >= 0 && node->op->slots[i].when > 0)
-			node->param[node->op->slots[i].when - 1].i =
-			    field(b, m->field)->floats.n > 0;
+			node->param[node->op->slots[i].when - 1].i = field(b, m->field)->floats.n >
+			    0;
 	}
 }
 
@@ -322,8 +323,8 @@ lm_request_inputs(const struct lm_request *q, size_t cols, struct lm_matrix *m,
 	for (i = 0; i < rows->n; i++)
 		if (rows->row[i].n < cols)
 			return lm_fail(err, LOOM_ESHAPE,
-			    "\"inputs\": row %zu has %zu numbers, fewer than \"input_dim\", %zu",
-			    i, rows->row[i].n, cols);
+			    "\"inputs\": row %zu has %zu numbers, fewer than \"input_dim\", %zu", i,
+			    rows->row[i].n, cols);
 	m->rows = rows->n;
 	m->cols = cols;
 	m->v = lm_alloc(m->rows, cols * sizeof(*m->v), err);

@@ -65,7 +65,7 @@ struct lm_request_layer {
 	struct lm_field field[LM_REQ_FIELDS - LM_LAYER_FIRST];
 };
 
-#define LM_LAYER_FIELD(layer, id) (&(layer)->field[(id) - LM_LAYER_FIRST])
+#define LM_LAYER_FIELD(layer, id) (&(layer)->field[(id)-LM_LAYER_FIRST])
 
 struct lm_request_body {
 	struct lm_field field[LM_REQ_FIELDS];
@@ -113,8 +113,8 @@ int lm_request_check(const struct lm_request_kind *, const struct lm_request *,
  * The network; weights stay in the request.  notes gets a line for each thing that the protocol
  * lets pass in silence.
  */
-int lm_request_build(const struct lm_request_kind *, const struct lm_request *, struct loom_model **,
-    struct lm_buf *notes, struct loom_error *) LOOM_MUST_CHECK;
+int lm_request_build(const struct lm_request_kind *, const struct lm_request *,
+    struct loom_model **, struct lm_buf *notes, struct loom_error *) LOOM_MUST_CHECK;
 
 /* ---- inputs of the response's run ---- */
 
@@ -131,7 +131,8 @@ int lm_request_inputs(const struct lm_request *, size_t cols, struct lm_matrix *
 int lm_fixture_read(struct lm_matrix *, const char *dir, const char *version, size_t cols,
     struct loom_error *) LOOM_MUST_CHECK;
 /* The last axis of a float32 tensor as columns. */
-int lm_matrix_copy(struct lm_matrix *, const struct loom_tensor *, struct loom_error *) LOOM_MUST_CHECK;
+int lm_matrix_copy(struct lm_matrix *, const struct loom_tensor *,
+    struct loom_error *) LOOM_MUST_CHECK;
 void lm_matrix_release(struct lm_matrix *);
 
 /* ---- the response ---- */
@@ -143,6 +144,7 @@ struct lm_response {
 };
 
 /* status is "error" where there is a message, else "ok".  -1 also where a number is not finite. */
-int lm_response_write(struct lm_buf *, const struct lm_response *, struct loom_error *) LOOM_MUST_CHECK;
+int lm_response_write(struct lm_buf *, const struct lm_response *,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 #endif

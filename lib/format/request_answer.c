@@ -202,7 +202,8 @@ settle_path(struct answering *a)
 	lm_buf_clear(&a->path);
 	if (a->output_path != NULL)
 		return lm_buf_str(&a->path, a->output_path, a->err);
-	if (check_id(a, LM_REQ_PLANET, "planet") < 0 || check_id(a, LM_REQ_MODEL_ID, "model_id") < 0)
+	if (check_id(a, LM_REQ_PLANET, "planet") < 0 ||
+	    check_id(a, LM_REQ_MODEL_ID, "model_id") < 0)
 		return -1;
 	if (join_all(&a->path, parts, a->err) < 0)
 		return -1;
@@ -281,8 +282,11 @@ take_inputs(struct answering *a)
 static int
 run_model(struct answering *a, const struct loom_model *model)
 {
-	struct loom_tensor x = { .name = loom_model_input(model, 0), .dtype = "float32", .rank = 2,
-		.shape = { a->inputs.rows, a->inputs.cols }, .data = a->inputs.v };
+	struct loom_tensor x = { .name = loom_model_input(model, 0),
+		.dtype = "float32",
+		.rank = 2,
+		.shape = { a->inputs.rows, a->inputs.cols },
+		.data = a->inputs.v };
 	struct loom_tensor y;
 	struct loom_run *run = NULL;
 	int r;
@@ -310,7 +314,8 @@ infer(struct answering *a)
 	if (a->skip_infer)
 		return 0;
 	if (!a->have_inputs)
-		return lm_fail(a->err, LOOM_EFORMAT, "inference needs inputs: \"inputs\", or "
+		return lm_fail(a->err, LOOM_EFORMAT,
+		    "inference needs inputs: \"inputs\", or "
 		    "\"fixture_version\" and \"fixtures_dir\"; or ask for \"skip_infer\"");
 	if (a->inputs.rows == 0)
 		return 0;
@@ -361,8 +366,10 @@ weight_bytes(const struct loom_model *model)
 static int
 say_yes(const struct answering *a, struct loom_streamed *out, struct lm_buf *response)
 {
-	struct lm_response r = { .entity_path = a->path.data, .layer_count = a->q.body->n,
-		.weight_bytes = weight_bytes(a->model), .outputs = &a->outputs };
+	struct lm_response r = { .entity_path = a->path.data,
+		.layer_count = a->q.body->n,
+		.weight_bytes = weight_bytes(a->model),
+		.outputs = &a->outputs };
 
 	out->status = 0;
 	if (lm_response_write(response, &r, a->err) == 0)
@@ -387,9 +394,10 @@ say_no(const struct answering *a, struct loom_streamed *out, struct lm_buf *resp
 	return lm_response_write(response, &r, a->err);
 }
 
-#define ENVELOPE_FIELDS                                                                            \
-	(LM_USES(BEDROCK) | LM_USES(ROOT) | LM_USES(MODELS_DIR) | LM_USES(FIXTURES_DIR) |          \
-	    LM_USES(FIXTURE_VERSION) | LM_USES(OUTPUT_PATH) | LM_USES(INPUTS) | LM_USES(SKIP_INFER))
+#define ENVELOPE_FIELDS                                                                   \
+	(LM_USES(BEDROCK) | LM_USES(ROOT) | LM_USES(MODELS_DIR) | LM_USES(FIXTURES_DIR) | \
+	    LM_USES(FIXTURE_VERSION) | LM_USES(OUTPUT_PATH) | LM_USES(INPUTS) |           \
+	    LM_USES(SKIP_INFER))
 
 static int
 decode(struct answering *a, struct lm_source *source, struct loom_streamed *out)
@@ -406,7 +414,8 @@ decode(struct answering *a, struct lm_source *source, struct loom_streamed *out)
 	if (r == 0)
 		r = lm_request_fault(a->q.fault, ENVELOPE_FIELDS, a->err);
 	if (r == 0 && out->answered && a->options->output != NULL)
-		return lm_fail(a->err, LOOM_EARG, "the request has a destination of its own "
+		return lm_fail(a->err, LOOM_EARG,
+		    "the request has a destination of its own "
 		    "(output_path, models_dir or root), so -o cannot be given with it");
 	return r < 0 ? lm_fail_in(a->err, lm_source_name(source)) : 0;
 }

@@ -10,7 +10,8 @@
  * answer, "ok" or "error", unless what failed has none in the reference either: then -1.  Without
  * one the checkpoint goes where options say, and response stays empty.
  */
-int lm_request_answer(struct lm_source *, const struct loom_stream_options *, struct loom_streamed *,
-    struct lm_buf *response, struct lm_buf *notes, struct loom_error *) LOOM_MUST_CHECK;
+int lm_request_answer(struct lm_source *, const struct loom_stream_options *,
+    struct loom_streamed *, struct lm_buf *response, struct lm_buf *notes,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 #endif

@@ -23,12 +23,16 @@ static const struct row {
 #undef BEDROCK
 };
 
-static const char *const wanted[] = { [LM_TAKES_TEXT] = "a string", [LM_TAKES_INT] = "an integer",
-	[LM_TAKES_BOOL] = "true or false", [LM_TAKES_FLOATS] = "an array of numbers",
-	[LM_TAKES_ROWS] = "an array of arrays of numbers", [LM_TAKES_LAYERS] = "an array of objects",
+static const char *const wanted[] = { [LM_TAKES_TEXT] = "a string",
+	[LM_TAKES_INT] = "an integer",
+	[LM_TAKES_BOOL] = "true or false",
+	[LM_TAKES_FLOATS] = "an array of numbers",
+	[LM_TAKES_ROWS] = "an array of arrays of numbers",
+	[LM_TAKES_LAYERS] = "an array of objects",
 	[LM_TAKES_BODY] = "an object" };
 static const char *const wanted_item[] = { [LM_TAKES_FLOATS] = "a number",
-	[LM_TAKES_ROWS] = "an array of numbers", [LM_TAKES_LAYERS] = "an object" };
+	[LM_TAKES_ROWS] = "an array of numbers",
+	[LM_TAKES_LAYERS] = "an object" };
 
 struct decoder {
 	struct lm_walk walk;
@@ -484,9 +488,12 @@ read_root(struct decoder *d)
 		e = field_of(ENVELOPE, d->word.data);
 		b = field_of(BODY, d->word.data);
 		value = d->walk.at.p;
-		d->fault = &q->fault[e < LM_REQ_FIELDS ? e : 0];
-		if ((e < LM_REQ_FIELDS ? read_field(d, rows[e].kind, &q->envelope[e])
-				       : b < LM_REQ_FIELDS ? 0 : lm_walk_skip(&d->walk)) < 0)
+		if (e < LM_REQ_FIELDS) {
+			d->fault = &q->fault[e];
+			r = read_field(d, rows[e].kind, &q->envelope[e]);
+		} else if (b == LM_REQ_FIELDS)
+			r = lm_walk_skip(&d->walk);
+		if (r < 0)
 			return -1;
 		if (b == LM_REQ_FIELDS)
 			continue;
@@ -501,8 +508,11 @@ read_root(struct decoder *d)
 int
 lm_request_decode(struct lm_request *q, const char *text, size_t n, struct loom_error *err)
 {
-	struct decoder d = { .walk = { { text, text + n }, text, err }, .request = q,
-		.body = &q->bare, .layer = SIZE_MAX, .err = err };
+	struct decoder d = { .walk = { { text, text + n }, text, err },
+		.request = q,
+		.body = &q->bare,
+		.layer = SIZE_MAX,
+		.err = err };
 	int kind, r;
 
 	lm_buf_init(&d.word, SIZE_MAX / 4);

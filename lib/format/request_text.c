@@ -15,11 +15,13 @@ lm_walk_fail(struct lm_walk *w, const char *expected)
 		w->err->offset = (uint64_t)(w->at.p - w->text);
 	}
 	if (w->at.p >= w->at.end)
-		return lm_fail(w->err, LOOM_ETRUNCATED, "JSON: expected %s, found the end", expected);
+		return lm_fail(w->err, LOOM_ETRUNCATED, "JSON: expected %s, found the end",
+		    expected);
 	c = (unsigned char)*w->at.p;
 	if (c >= 0x20 && c < 0x7f)
 		return lm_fail(w->err, LOOM_EFORMAT, "JSON: expected %s, found '%c'", expected, c);
-	return lm_fail(w->err, LOOM_EFORMAT, "JSON: expected %s, found the byte 0x%02x", expected, c);
+	return lm_fail(w->err, LOOM_EFORMAT, "JSON: expected %s, found the byte 0x%02x", expected,
+	    c);
 }
 
 static int

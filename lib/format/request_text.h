@@ -27,7 +27,8 @@ int lm_walk_kind(struct lm_walk *);
 int lm_walk_skip(struct lm_walk *) LOOM_MUST_CHECK;
 
 /* A string, decoded.  *nul says that it holds a NUL, which then reads as U+FFFD too. */
-int lm_walk_string(struct lm_walk *, struct lm_buf *, int *nul, struct loom_error *) LOOM_MUST_CHECK;
+int lm_walk_string(struct lm_walk *, struct lm_buf *, int *nul,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 /*
  * The members of an object and the items of an array, *n = 0 before the first: 1 when the walk

@@ -145,8 +145,10 @@ check_metadata(json_t *value, struct loom_error *err)
 
 	if (!json_is_object(value))
 		return lm_fail(err, LOOM_EFORMAT, "__metadata__ is not an object");
-	json_object_foreach(value, key, item) if (!json_is_string(item)) return lm_fail(err,
-	    LOOM_EFORMAT, "__metadata__: %s is not a string", lm_shown(shown, key));
+	json_object_foreach(value, key, item)
+		if (!json_is_string(item))
+			return lm_fail(err, LOOM_EFORMAT, "__metadata__: %s is not a string",
+			    lm_shown(shown, key));
 	return 0;
 }
 
@@ -159,8 +161,7 @@ put_header(struct loom_tensors *t, json_t *root, struct loom_error *err)
 
 	if (!json_is_object(root))
 		return lm_fail(err, LOOM_EFORMAT, "the header is not a JSON object");
-	json_object_foreach(root, name, value)
-	{
+	json_object_foreach(root, name, value) {
 		if (strcmp(name, "__metadata__") == 0)
 			r = check_metadata(value, err);
 		else

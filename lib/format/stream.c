@@ -108,13 +108,15 @@ check_version(json_t *head, struct loom_error *err)
 {
 	int64_t version = 0;
 
-	if (lm_json_integer(head, "head", "loom_stream", 1, INT64_MIN, INT64_MAX, &version, err) < 0)
+	if (lm_json_integer(head, "head", "loom_stream", 1, INT64_MIN, INT64_MAX, &version, err) <
+	    0)
 		return -1;
 	if (version == 2)
 		return 0;
 	return lm_fail(err, LOOM_EUNSUPPORTED,
 	    "head: version %" PRId64 " of layer streams is unknown: this program reads version 2, "
-	    "and version 1 requests", version);
+	    "and version 1 requests",
+	    version);
 }
 
 static int
@@ -255,8 +257,8 @@ check_whole(struct lm_stream *s, struct loom_error *err)
 		return -1;
 	for (i = 0; i < s->n_moved; i++) {
 		if (s->moved[i].travel.bytes > INT64_MAX - sum)
-			return lm_fail(err, LOOM_EFORMAT, "the tensors have more than %" PRId64
-			    " bytes", INT64_MAX);
+			return lm_fail(err, LOOM_EFORMAT,
+			    "the tensors have more than %" PRId64 " bytes", INT64_MAX);
 		sum += s->moved[i].travel.bytes;
 	}
 	if (sum == (uint64_t)s->bytes)
@@ -325,7 +327,8 @@ read_end(struct lm_stream *s, struct loom_error *err)
 		return -1;
 	if (got > 0 && *p != '{')
 		return lm_source_fail(s->source, err, LOOM_EFORMAT,
-		    "expected the end line after %" PRId64 " bytes of tensors, found the byte 0x%02x",
+		    "expected the end line after %" PRId64
+		    " bytes of tensors, found the byte 0x%02x",
 		    s->bytes, *p);
 	r = read_line(s, "the end line", &line, err);
 	if (r == 0 && use_end(s, line, err) < 0)
@@ -393,8 +396,8 @@ note_loss(const struct lm_stream *s, struct lm_buf *notes, struct loom_error *er
 		return 0;
 	return lm_buf_printf(notes, err,
 	    "%" PRIu64 " %s of float64 stored as float32, largest relative error %.3g "
-	    "(--keep-dtype keeps float64)\n", s->narrowed,
-	    s->narrowed == 1 ? "tensor" : "tensors", s->loss);
+	    "(--keep-dtype keeps float64)\n",
+	    s->narrowed, s->narrowed == 1 ? "tensor" : "tensors", s->loss);
 }
 
 int

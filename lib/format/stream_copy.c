@@ -17,7 +17,7 @@ struct copy {
 	struct lm_stream *s;
 	struct lm_node *node;
 	const struct lm_travel *t;
-	struct lm_hash *hash;	/* NULL: no digest is stated */
+	struct lm_hash *hash;	 /* NULL: no digest is stated */
 	unsigned char *in, *out; /* PIECE bytes each */
 	struct loom_error *err;
 };
@@ -33,8 +33,8 @@ was_cut(struct copy *c)
 		return -1;
 	memset(c->err, 0, sizeof(*c->err));
 	return lm_source_fail(c->s->source, c->err, LOOM_ETRUNCATED,
-	    "ends within node %s, tensor %s: the stream was cut",
-	    lm_shown(shown, c->node->name), c->node->op->slots[c->t->slot].name);
+	    "ends within node %s, tensor %s: the stream was cut", lm_shown(shown, c->node->name),
+	    c->node->op->slots[c->t->slot].name);
 }
 
 /* The next n bytes as they travel; counted, hashed. */
@@ -65,7 +65,8 @@ check_digest(struct copy *c)
 		return -1;
 	if (strcmp(stated, found) == 0)
 		return 0;
-	(void)lm_fail(c->err, LOOM_EFORMAT, "node %s: tensor %s: SHA-256 is %s, but its line says %s",
+	(void)lm_fail(c->err, LOOM_EFORMAT,
+	    "node %s: tensor %s: SHA-256 is %s, but its line says %s",
 	    lm_shown(shown, c->node->name), c->node->op->slots[c->t->slot].name, found, stated);
 	return lm_fail_in(c->err, lm_source_name(c->s->source));
 }
@@ -253,7 +254,8 @@ turn(unsigned char *dst, size_t to, const unsigned char *src, size_t from, size_
 				memcpy(dst + (k * to + i) * 4, src + (i * from + k) * 4, 4);
 		else
 			for (i = 0; i < strip; i++)
-				memcpy(dst + (k * to + i) * size, src + (i * from + k) * size, size);
+				memcpy(dst + (k * to + i) * size, src + (i * from + k) * size,
+				    size);
 }
 
 /* Two axes that change places: a band of rows that fill a piece is made at once, strip by strip. */
@@ -299,8 +301,7 @@ copy_one(struct copy *c, const struct lm_moved *moved)
 	c->node = moved->node;
 	c->t = &moved->travel;
 	c->s->narrowed += (uint64_t)lm_stream_narrows(c->s, c->t->dtype);
-	if (c->node->weight[c->t->slot].digest != NULL &&
-	    lm_hash_new(&c->hash, c->err) < 0)
+	if (c->node->weight[c->t->slot].digest != NULL && lm_hash_new(&c->hash, c->err) < 0)
 		return -1;
 	if ((in_order(c->t) ? pass_through(c) : permute(c)) < 0)
 		return -1;

@@ -38,7 +38,8 @@ convert(struct lm_source *source, const struct loom_stream_options *given, struc
 
 	if (is_set(given->bedrock) || is_set(given->root) || is_set(given->models_dir) ||
 	    is_set(given->fixtures_dir) || is_set(given->fixture_version) || given->skip_infer)
-		return lm_fail(err, LOOM_EARG, "this stream is of version 2; the options bedrock, "
+		return lm_fail(err, LOOM_EARG,
+		    "this stream is of version 2; the options bedrock, "
 		    "root, models-dir, fixtures-dir, fixture-version and skip-infer are for "
 		    "version 1 (use -o FILE)");
 	if (options.output == NULL && is_set(given->output_path))

@@ -15,9 +15,9 @@
 
 __extension__ typedef unsigned __int128 u128;
 
-enum { DIGITS = 19 };		 /* as many as a uint64_t always holds */
-enum { EXACT_POWER = 22 };	 /* 10^22 is the last that binary64 holds */
-enum { FIVES = 64 };		 /* the table covers 5^-64 to 5^64 */
+enum { DIGITS = 19 };	   /* as many as a uint64_t always holds */
+enum { EXACT_POWER = 22 }; /* 10^22 is the last that binary64 holds */
+enum { FIVES = 64 };	   /* the table covers 5^-64 to 5^64 */
 #define EXACT_INTEGER ((uint64_t)1 << 53)
 
 static const double tens[EXACT_POWER + 1] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9,

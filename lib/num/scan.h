@@ -13,10 +13,10 @@ struct lm_scan {
 };
 
 enum lm_scan_stop {
-	LM_SCAN_END,	/* the ']' was consumed */
-	LM_SCAN_FULL,	/* another value follows, and dst is full */
-	LM_SCAN_OTHER,	/* what follows is no number, or one beyond binary64 */
-	LM_SCAN_BAD	/* after a value, what follows is neither ',' nor ']' */
+	LM_SCAN_END,   /* the ']' was consumed */
+	LM_SCAN_FULL,  /* another value follows, and dst is full */
+	LM_SCAN_OTHER, /* what follows is no number, or one beyond binary64 */
+	LM_SCAN_BAD    /* after a value, what follows is neither ',' nor ']' */
 };
 
 /* Skip JSON's white space. */

@@ -72,7 +72,7 @@ two_layers='[{"w": [[1, 2], [-1, 1]], "b": [0.5, 0], "act": "relu"}]'
 	npy '[[1, 1], [2, -3]]' >x.npy
 	sum=$(loom-infer -m net.entity --raw f32 x.npy | sha256sum)
 	run --separate-stderr -0 loom-infer -m net.entity --hash x.npy
-	[ "$output" = "${sum%% *}  float32 [2, 2]  act.0" ]
+	[ "$output" = "${sum%% *}  float32 [2, 2]  numerics 2  act.0" ]
 }
 
 @test "infer: --taps writes every node by name and changes nothing" {

@@ -425,3 +425,40 @@ answers() {
 	run -0 loom-stream -help
 	run -0 loom-stream -V
 }
+
+# ---- schemas ----
+
+@test "stream: requests, answers and lines of version 2 fit their schemas" {
+	loom-stream -output ok.entity <"$FIXTURES/stream/tanh.json" >ok.json
+	run -1 loom-stream -output y <<<'{}'
+	printf '%s' "$output" >error.json
+	stream >in
+	head -n 1 in >head.json
+	sed -n 2p in >node.json
+	tail -n 1 in | tail -c 24 >end.json
+	"$PYTHON" - "$TOP/schemas" "$FIXTURES/stream" <<-'PY'
+		import json, pathlib, sys
+		from jsonschema import Draft202012Validator as Validator
+		schemas, fixtures = map(pathlib.Path, sys.argv[1:])
+		def fits(schema, text):
+		    schema = json.loads((schemas / schema).read_text())
+		    Validator.check_schema(schema)
+		    return Validator(schema).is_valid(json.loads(text))
+		read = lambda name: pathlib.Path(name).read_text()
+		assert fits("dense-request.json", (fixtures / "tanh.json").read_text())
+		assert fits("dense-response.json", read("ok.json"))
+		assert fits("dense-response.json", read("error.json"))
+		for name in ("head", "node", "end"):
+		    assert fits(f"layer-stream-{name}.json", read(f"{name}.json")), name
+		clients = {"two layers", "envelope", "models_dir", "root", "fixture", "skip_infer beats inputs"}
+		for line in (fixtures / "reference.ndjson").open():
+		    case = json.loads(line)
+		    if case["name"] in clients:
+		        assert fits("dense-request.json", case["request"]), case["name"]
+		    if case["stdout"]:
+		        assert fits("dense-response.json", case["stdout"]), case["name"]
+		    # to JSON Schema 2.0 is an integer, and to Python 1e400 an infinity
+		    if case["name"].startswith("payload: ") and case["name"].split()[-1] not in ("2.0", "1e400"):
+		        assert not fits("dense-request.json", case["request"]), case["name"]
+	PY
+}

@@ -10,11 +10,20 @@
 `python -m planetbridging --help` has the same as commands.
 """
 
-from .api import check, emit, native
-from .graph import BridgeError, BridgeWarning, Graph, MachineError, Unsupported, UsageError
-from .stream import StreamDocument, write
+import importlib
 
 __version__ = "1.0.0"
 
-__all__ = ["BridgeError", "BridgeWarning", "Graph", "MachineError", "StreamDocument", "Unsupported",
-           "UsageError", "check", "emit", "native", "write"]
+# Loaded when first used, so that `python -m planetbridging` can say what is not installed.
+_HOMES = {"check": "api", "emit": "api", "native": "api", "BridgeError": "graph",
+          "BridgeWarning": "graph", "Graph": "graph", "MachineError": "graph",
+          "Unsupported": "graph", "UsageError": "graph", "StreamDocument": "stream",
+          "write": "stream"}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,5 +1,12 @@
 """`python -m planetbridging`."""
 
-from .cli import run
+import sys
+
+try:
+    from .cli import run
+except ModuleNotFoundError as error:
+    print(f"planetbridging: this Python has no {error.name}: pip install {error.name}",
+          file=sys.stderr)
+    sys.exit(4)
 
 run()
