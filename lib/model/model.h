@@ -74,6 +74,9 @@ int lm_model_check(struct loom_model *, struct loom_error *) LOOM_MUST_CHECK;
 int lm_model_finding(struct loom_model *, struct loom_error *, const char *fmt, ...)
     LM_PRINTF(3, 4) LOOM_MUST_CHECK;
 
+/* The most inputs or outputs that a node has, at least 1. */
+size_t lm_model_widest(const struct loom_model *);
+
 /* Shapes of all values for given input shapes (n_inputs of them): fills shapes[n_values]. */
 int lm_model_shapes(const struct loom_model *, const struct lm_shape *inputs,
     struct lm_shape *shapes, size_t *scratch, struct loom_error *) LOOM_MUST_CHECK;

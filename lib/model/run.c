@@ -254,18 +254,6 @@ place_scratch(struct loom_run *run, struct loom_error *err)
 	return run->work != NULL ? 0 : -1;
 }
 
-static size_t
-widest(const struct loom_model *m)
-{
-	size_t i, n = 1;
-
-	for (i = 0; i < m->n_nodes; i++) {
-		n = m->nodes[i]->n_in > n ? m->nodes[i]->n_in : n;
-		n = m->nodes[i]->n_out > n ? m->nodes[i]->n_out : n;
-	}
-	return n;
-}
-
 static int
 plan(struct loom_run *run, struct loom_error *err)
 {
@@ -280,8 +268,8 @@ plan(struct loom_run *run, struct loom_error *err)
 	planned = lm_arena_alloc(a, m->n_inputs, sizeof(*planned), err);
 	run->shapes = lm_arena_alloc(a, m->n_values, sizeof(*run->shapes), err);
 	run->values = lm_arena_alloc(a, m->n_values, sizeof(*run->values), err);
-	run->in = lm_arena_alloc(a, widest(m), sizeof(*run->in), err);
-	run->out = lm_arena_alloc(a, widest(m), sizeof(*run->out), err);
+	run->in = lm_arena_alloc(a, lm_model_widest(m), sizeof(*run->in), err);
+	run->out = lm_arena_alloc(a, lm_model_widest(m), sizeof(*run->out), err);
 	run->scratch = lm_arena_alloc(a, m->n_nodes, sizeof(*run->scratch), err);
 	last = lm_arena_alloc(a, m->n_values, sizeof(*last), err);
 	list = lm_arena_alloc(a, m->n_values, sizeof(*list), err);

@@ -131,8 +131,8 @@ count_dims(const struct loom_model *m)
 	return n;
 }
 
-static size_t
-widest(const struct loom_model *m)
+size_t
+lm_model_widest(const struct loom_model *m)
 {
 	size_t i, n = 1;
 
@@ -154,8 +154,8 @@ lm_model_shapes(const struct loom_model *m, const struct lm_shape *inputs, struc
 	int r = -1;
 
 	sizes.size = lm_arena_alloc(&arena, count_dims(m), sizeof(*sizes.size), err);
-	in = lm_arena_alloc(&arena, widest(m), sizeof(*in), err);
-	out = lm_arena_alloc(&arena, widest(m), sizeof(*out), err);
+	in = lm_arena_alloc(&arena, lm_model_widest(m), sizeof(*in), err);
+	out = lm_arena_alloc(&arena, lm_model_widest(m), sizeof(*out), err);
 	if (sizes.size == NULL || in == NULL || out == NULL ||
 	    bind_all(m, inputs, &sizes, err) < 0)
 		goto out;

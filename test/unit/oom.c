@@ -1,44 +1,15 @@
 /*
- * Every allocation fails once, and from some point on all do: opening, saving and showing a checkpoint
- * then report it, and leave nothing alive.
+ * Every allocation fails once, and from some point on all do: opening, saving, showing and running a
+ * checkpoint then report it, and leave nothing alive.
  */
 #include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "format/contents.h"
 #include "format/entity.h"
-
-/* Allocation number `fail` fails, and with `on` all after it. */
-static struct {
-	long count, fail, alive;
-	int on, failed;
-} heap;
-
-static void *
-allocate(void *context, void *p, size_t size)
-{
-	void *q;
-
-	(void)context;
-	if (size == 0) {
-		heap.alive -= p != NULL;
-		free(p);
-		return NULL;
-	}
-	if (heap.count == heap.fail || (heap.on && heap.count > heap.fail && heap.fail >= 0)) {
-		heap.count++;
-		heap.failed = 1;
-		return NULL;
-	}
-	heap.count++;
-	q = realloc(p, size);
-	assert(q != NULL);
-	heap.alive += p == NULL;
-	return q;
-}
+#include "heap.h"
 
 struct work {
 	unsigned char data[1 << 16], kept[1 << 16];
@@ -94,6 +65,44 @@ show(struct work *w, struct loom_error *err)
 	return contents != NULL ? 0 : -1;
 }
 
+/* Zeros, two wherever a name stands. */
+static int
+give(struct loom_run *run, const struct loom_model *m, size_t i, struct loom_error *err)
+{
+	static const float zeros[4096];
+	const struct lm_input *in = &m->inputs[i];
+	struct loom_tensor t = { .name = in->name, .dtype = "float32", .data = zeros };
+	size_t k;
+
+	if (in->any)
+		t.shape[t.rank++] = 2;
+	for (k = 0; k < in->dims.n; k++)
+		t.shape[t.rank++] = in->dims.dim[k].text != NULL ?
+		    2 :
+		    (uint64_t)in->dims.dim[k].value;
+	return loom_run_set(run, i, &t, err);
+}
+
+static int
+compute(struct work *w, struct loom_error *err)
+{
+	struct loom_model *m;
+	struct loom_run *run = NULL;
+	size_t i;
+	int r;
+
+	if (loom_model_open_memory(&m, w->data, w->size, "test", err) < 0)
+		return -1;
+	r = loom_run_new(&run, m, 1, err);
+	for (i = 0; r == 0 && i < m->n_inputs; i++)
+		r = give(run, m, i, err);
+	if (r == 0)
+		r = loom_run_forward(run, err);
+	loom_run_free(run);
+	loom_model_free(m);
+	return r;
+}
+
 static void
 each(int (*what)(struct work *, struct loom_error *), struct work *w, const char *name)
 {
@@ -141,9 +150,10 @@ main(void)
 		w.size = fread(w.data, 1, sizeof(w.data), f);
 		fclose(f);
 		heap.fail = -1;
-		loom_set_alloc(allocate, NULL);
+		loom_set_alloc(heap_allocate, NULL);
 		each(open_and_save, &w, names[i]);
 		each(show, &w, names[i]);
+		each(compute, &w, names[i]);
 		loom_set_alloc(NULL, NULL);
 	}
 	return 0;

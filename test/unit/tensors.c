@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "format/tensors.h"
+#include "heap.h"
 
 static const unsigned char values[24] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
 	17, 18, 19, 20, 21, 22, 23 };
@@ -223,29 +224,6 @@ describes(void)
 
 /* ---- memory ---- */
 
-static struct {
-	long count, fail, alive;
-} heap;
-
-static void *
-allocate(void *context, void *p, size_t size)
-{
-	void *q;
-
-	(void)context;
-	if (size == 0) {
-		heap.alive -= p != NULL;
-		free(p);
-		return NULL;
-	}
-	if (heap.count++ == heap.fail)
-		return NULL;
-	q = realloc(p, size);
-	assert(q != NULL);
-	heap.alive += p == NULL;
-	return q;
-}
-
 /* Read, compare with itself and report; 0 when no allocation failed. */
 static int
 work(const void *data, size_t size, struct loom_error *err)
@@ -278,7 +256,7 @@ survives(const void *data, size_t size)
 	struct loom_error err;
 	int r;
 
-	loom_set_alloc(allocate, NULL);
+	loom_set_alloc(heap_allocate, NULL);
 	heap.fail = 0;
 	do {
 		memset(&err, 0, sizeof(err));
@@ -289,6 +267,7 @@ survives(const void *data, size_t size)
 		heap.fail++;
 	} while (r < 0);
 	assert(heap.fail > 10);
+	heap.fail = -1;
 	loom_set_alloc(NULL, NULL);
 }
 
