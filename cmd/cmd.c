@@ -1,4 +1,4 @@
-/* cmd: options, messages, output files, progress, and the one way out. */
+/* cmd: options, messages, progress, signals, and the one way out. */
 #include "cmd.h"
 
 #include <assert.h>
@@ -10,7 +10,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- messages ---- */
@@ -95,23 +94,17 @@ cmd_usage(struct cmd *cmd)
 	return hint(cmd);
 }
 
-/* ---- output files and signals ---- */
-
-/* What a signal handler may read: the temporary names that exist now. */
-static char *volatile doomed[CMD_OUTPUTS];
+/* ---- signals ---- */
 
 static void
 on_signal(int number)
 {
-	size_t i;
-
-	for (i = 0; i < CMD_OUTPUTS; i++)
-		if (doomed[i] != NULL)
-			unlink(doomed[i]);
+	loom_abandon();
 	signal(number, SIG_DFL);
 	raise(number);
 }
 
+/* A signal that ends the program leaves no half-written file behind. */
 static void
 catch_signals(void)
 {
@@ -133,100 +126,6 @@ io_error(struct loom_error *err, const char *source, int sys)
 	err->sys = sys;
 	snprintf(err->source, sizeof(err->source), "%s", source);
 	snprintf(err->text, sizeof(err->text), "%s", strerror(sys));
-	return -1;
-}
-
-static void
-forget(struct cmd_output *out, size_t i)
-{
-	doomed[i] = NULL;
-	free(out->path);
-	free(out->temporary);
-	memset(out, 0, sizeof(*out));
-}
-
-/* mkstemp gives mode 0600; a new file should have what open would have given it. */
-static void
-settle_mode(int fd, const char *path)
-{
-	struct stat old;
-	mode_t mask = umask(0);
-
-	umask(mask);
-	(void)fchmod(fd, stat(path, &old) == 0 ? old.st_mode & 0777 : 0666 & ~mask);
-}
-
-static FILE *
-open_temporary(struct cmd_output *out, const char *path, size_t i)
-{
-	static const char tail[] = ".XXXXXX";
-	int fd;
-
-	out->path = strdup(path);
-	out->temporary = malloc(strlen(path) + sizeof(tail));
-	if (out->path == NULL || out->temporary == NULL)
-		return NULL;
-	memcpy(out->temporary, path, strlen(path));
-	memcpy(out->temporary + strlen(path), tail, sizeof(tail));
-	fd = mkstemp(out->temporary);
-	if (fd < 0)
-		return NULL;
-	doomed[i] = out->temporary;
-	catch_signals();
-	settle_mode(fd, path);
-	out->file = fdopen(fd, "w");
-	return out->file;
-}
-
-FILE *
-cmd_output(struct cmd *cmd, const char *path, struct loom_error *err)
-{
-	struct cmd_output *out = cmd->outputs;
-	struct stat old;
-	size_t i = 0;
-
-	if (path == NULL || strcmp(path, "-") == 0)
-		return stdout;
-	while (i < CMD_OUTPUTS - 1 && out[i].path != NULL)
-		i++;
-	assert(out[i].path == NULL);
-	/* A device or a named pipe cannot be replaced by a file: it is written as it is. */
-	if (stat(path, &old) == 0 && !S_ISREG(old.st_mode) && !S_ISDIR(old.st_mode)) {
-		out[i].path = strdup(path);
-		out[i].file = fopen(path, "w");
-	} else
-		open_temporary(&out[i], path, i);
-	if (out[i].file == NULL) {
-		io_error(err, path, errno);
-		if (doomed[i] != NULL)
-			unlink(doomed[i]);
-		forget(&out[i], i);
-		return NULL;
-	}
-	return out[i].file;
-}
-
-static int
-close_output(struct cmd_output *out, int keep, struct loom_error *err)
-{
-	int bad = fflush(out->file) != 0 || ferror(out->file);
-
-	if (!bad && keep && out->temporary != NULL)
-		bad = fsync(fileno(out->file)) != 0;
-	if (bad)
-		io_error(err, out->path, errno);
-	if (fclose(out->file) != 0 && !bad)
-		bad = io_error(err, out->path, errno) != 0;
-	if (out->temporary == NULL)
-		return bad ? -1 : 0;
-	if (bad || !keep) {
-		unlink(out->temporary);
-		return bad ? -1 : 0;
-	}
-	if (rename(out->temporary, out->path) == 0)
-		return 0;
-	io_error(err, out->path, errno);
-	unlink(out->temporary);
 	return -1;
 }
 
@@ -282,6 +181,7 @@ cmd_start(struct cmd *cmd, const char *name, const char *synopsis, const char *p
 	opterr = 0;
 	hold_descriptors();
 	signal(SIGPIPE, SIG_DFL);
+	catch_signals();
 }
 
 /* The lines of one option: its two forms, then its help, whose further lines are indented alike. */
@@ -487,18 +387,10 @@ report(struct cmd *cmd, const struct loom_error *err)
 int
 cmd_finish(struct cmd *cmd, int status, struct loom_error *err)
 {
-	int keep = err->code == LOOM_OK && status <= EXIT_NO;
-	size_t i;
-
 	clear_progress(cmd);
 	errno = 0;
 	if ((fflush(stdout) != 0) | ferror(stdout) | (fclose(stdout) != 0))
-		keep = io_error(err, "standard output", errno ? errno : EIO) == 0;
-	for (i = 0; i < CMD_OUTPUTS; i++) {
-		if (cmd->outputs[i].file != NULL && close_output(&cmd->outputs[i], keep, err) < 0)
-			keep = 0;
-		forget(&cmd->outputs[i], i);
-	}
+		(void)io_error(err, "standard output", errno ? errno : EIO);
 	if (err->code == LOOM_OK)
 		return status;
 	report(cmd, err);

@@ -1,5 +1,5 @@
 /*
- * cmd.h: what the programs share: options, messages, output files, progress, the way out.
+ * cmd.h: what the programs share: options, messages, progress, signals, the way out.
  *
  * A program calls cmd_start, loops over cmd_getopt, works, and returns cmd_finish's value.
  */
@@ -16,7 +16,7 @@
 
 enum { EXIT_YES, EXIT_NO, EXIT_USAGE, EXIT_DATA, EXIT_MACHINE };
 
-enum { CMD_OPTIONS = 40, CMD_OUTPUTS = 16 };
+enum { CMD_OPTIONS = 40 };
 
 /* A row of a program's option table, which ends with { 0 }. */
 struct cmd_opt {
@@ -30,12 +30,6 @@ struct cmd_opt {
 enum { CMD_NO_PROGRESS = 1000 };
 #define CMD_NO_PROGRESS_ROW CMD_NO_PROGRESS, "no-progress", NULL, "never show progress"
 
-/* A file that is written under a temporary name and gets its own at the end. */
-struct cmd_output {
-	FILE *file;
-	char *path, *temporary;
-};
-
 /* The fields are cmd.c's; a program may set single_dash between cmd_start and cmd_getopt. */
 struct cmd {
 	const char *name, *synopsis, *purpose;
@@ -44,7 +38,6 @@ struct cmd {
 	int last;	 /* the option that cmd_getopt returned last */
 	struct option longs[CMD_OPTIONS + 3];
 	char shorts[2 * CMD_OPTIONS + 8];
-	struct cmd_output outputs[CMD_OUTPUTS];
 	struct {
 		int off, shown;
 		struct timespec begun, drawn;
@@ -79,21 +72,14 @@ void cmd_warn(struct cmd *, const char *format, ...) __attribute__((format(print
 void cmd_binary_out(struct cmd *);
 
 /*
- * Open path for writing, by a temporary name in the same folder; cmd_finish renames it if there was
- * no error and removes it otherwise, and so do the signals that end a program.  NULL and "-" are
- * standard output.  The stream is cmd.c's to close.  NULL on failure.
- */
-FILE *cmd_output(struct cmd *, const char *path, struct loom_error *);
-
-/*
  * Show done of total bytes (total 0: unknown) on standard error, if that is a terminal and the first
  * call was more than a second ago.  context is the struct cmd: it can be given as a callback.
  */
 void cmd_progress(void *context, uint64_t done, uint64_t total);
 
 /*
- * The way out once work has begun: complete the outputs, close standard output, print the error if
- * there is one, and choose the status: the given one if all went well.
+ * The way out once work has begun: close standard output, print the error if there is one, and choose
+ * the status: the given one if all went well.
  */
 int cmd_finish(struct cmd *, int status, struct loom_error *);
 

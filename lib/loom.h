@@ -49,6 +49,16 @@ struct loom_error {
 typedef void *loom_realloc_fn(void *context, void *p, size_t size);
 void loom_set_alloc(loom_realloc_fn *fn, void *context);
 
+/* ---- files ---- */
+
+/*
+ * Write n bytes to path (NULL: standard output).  A file appears whole or not at all, replaces an old
+ * one by a rename, and keeps its mode; devices and pipes are written directly.
+ */
+int loom_file_write(const char *path, const void *, size_t n, struct loom_error *) LOOM_MUST_CHECK;
+/* Remove what is half written.  For signal handlers that end the process: nothing else may follow. */
+void loom_abandon(void);
+
 /* ---- tensors ---- */
 
 #define LOOM_RANK 16
@@ -211,8 +221,8 @@ struct loom_stream_options {
 
 struct loom_streamed {
 	int version;	/* 1 or 2 */
-	int answered;	/* it is a version-1 request with a destination: the reference's manners hold */
-	int status;	/* and this is its exit status, 0 or 1 */
+	int answered;	/* a version-1 request with a destination, in the reference's manners: */
+	int status;	/* its exit status, 0 or 1 */
 	char *response; /* JSON for standard output, or NULL */
 	char *notes;	/* lines for standard error, or NULL */
 };

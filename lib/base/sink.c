@@ -14,6 +14,41 @@
 
 #define WINDOW ((size_t)1 << 18)
 
+/* Temporary names that exist now, for loom_abandon: more files at once are not worth a signal's while. */
+static char *volatile doomed[16];
+
+static void
+doom(char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(doomed) / sizeof(doomed[0]); i++)
+		if (doomed[i] == NULL) {
+			doomed[i] = name;
+			return;
+		}
+}
+
+static void
+spare(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(doomed) / sizeof(doomed[0]); i++)
+		if (doomed[i] == name)
+			doomed[i] = NULL;
+}
+
+void
+loom_abandon(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(doomed) / sizeof(doomed[0]); i++)
+		if (doomed[i] != NULL)
+			(void)unlink(doomed[i]);
+}
+
 struct lm_sink {
 	char name[256];	 /* for messages */
 	char *path;	 /* the name to take, or NULL */
@@ -41,7 +76,7 @@ temporary_name(const char *path, struct loom_error *err)
 static int
 open_unnamed(const char *path)
 {
-#ifdef O_TMPFILE
+#if defined(O_TMPFILE) && !defined(LM_NAMED_SINKS)
 	const char *slash = strrchr(path, '/');
 	char dir[4096];
 	size_t n = slash != NULL ? (size_t)(slash - path) + 1 : 1;
@@ -57,14 +92,22 @@ open_unnamed(const char *path)
 #endif
 }
 
-/* mkstemp gives 0600; a file made by a filter has the mode that the user's umask says. */
+/* The mode of the file that is replaced, else what the user's umask says. */
 static void
-usual_mode(int fd)
+usual_mode(int fd, const char *path)
 {
+	struct stat old;
 	mode_t mask = umask(0);
 
 	(void)umask(mask);
-	(void)fchmod(fd, 0666 & ~mask);
+	(void)fchmod(fd, stat(path, &old) == 0 ? old.st_mode & 0777 : 0666 & ~mask);
+}
+
+static void
+name(struct lm_sink *s)
+{
+	s->named = 1;
+	doom(s->temporary);
 }
 
 static int
@@ -78,13 +121,13 @@ open_regular(struct lm_sink *s, const char *path, struct loom_error *err)
 		return -1;
 	memcpy(s->path, path, n);
 	s->fd = open_unnamed(path);
-	if (s->fd >= 0)
-		return 0;
-	s->fd = mkstemp(s->temporary);
-	if (s->fd < 0)
-		return lm_fail_sys(err, errno, "cannot make it");
-	s->named = 1;
-	usual_mode(s->fd);
+	if (s->fd < 0) {
+		s->fd = mkstemp(s->temporary);
+		if (s->fd < 0)
+			return lm_fail_sys(err, errno, "cannot make it");
+		name(s);
+	}
+	usual_mode(s->fd, path);
 	return 0;
 }
 
@@ -198,7 +241,7 @@ name_it(struct lm_sink *s, struct loom_error *err)
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", s->fd);
 	if (linkat(AT_FDCWD, self, AT_FDCWD, s->temporary, AT_SYMLINK_FOLLOW) < 0)
 		return lm_fail_sys(err, errno, "cannot name it");
-	s->named = 1;
+	name(s);
 	return 0;
 }
 
@@ -212,6 +255,7 @@ take_name(struct lm_sink *s, struct loom_error *err)
 	if (rename(s->temporary, s->path) < 0)
 		return lm_fail_sys(err, errno, "cannot rename it into place");
 	s->named = 0;
+	spare(s->temporary);
 	return 0;
 }
 
@@ -242,10 +286,27 @@ lm_sink_free(struct lm_sink *s)
 		return;
 	if (s->fd > STDERR_FILENO)
 		(void)close(s->fd);
-	if (s->named)
+	if (s->named) {
 		(void)unlink(s->temporary);
+		spare(s->temporary);
+	}
 	lm_buf_release(&s->buf);
 	lm_free(s->path);
 	lm_free(s->temporary);
 	lm_free(s);
+}
+
+int
+loom_file_write(const char *path, const void *data, size_t n, struct loom_error *err)
+{
+	struct lm_sink *s;
+	int r;
+
+	if (lm_sink_open(&s, path, err) < 0)
+		return -1;
+	r = lm_sink_write(s, data, n, err);
+	if (r == 0)
+		r = lm_sink_commit(s, err);
+	lm_sink_free(s);
+	return r;
 }

@@ -416,7 +416,7 @@ says() {
 	write a '[1, 2]'
 	says 4 "loom-compare: none.npy: cannot open it: No such file or directory" loom-compare a.npy none.npy
 	says 4 "loom-compare: .: cannot read it: Is a directory" loom-compare . a.npy
-	says 4 "loom-compare: no/such: No such file or directory" loom-compare -q --report json=no/such a.npy a.npy
+	says 4 "loom-compare: no/such: cannot make it: No such file or directory" loom-compare -q --report json=no/such a.npy a.npy
 	full_disk loom-compare a.npy a.npy
 	full_disk loom-compare --report json a.npy a.npy
 	spool() { pipe "$C/a.safetensors" | TMPDIR=/nowhere loom-compare - a.npy; }

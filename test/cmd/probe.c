@@ -2,18 +2,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "../../cmd/cmd.h"
 
-enum { CODE = 256, BINARY, PAUSE, REAL, WORK };
+enum { CODE = 256, BINARY, REAL, WORK };
 
 static const struct cmd_opt options[] = {
 	{ BINARY, "binary", NULL, "write a binary result" },
 	{ CODE, "code", "N", "fail with this code of loom.h" },
 	{ 'n', "number", "N", "print a number from -3 to 12" },
 	{ 'o', "output", "FILE", "write there instead of standard output" },
-	{ PAUSE, "pause", NULL, "wait for a signal before the end" },
 	{ REAL, "real", "X", "print a number from 0 to 1,\nwhich need not be whole" },
 	{ 's', "status", "N", "end with this status" },
 	{ WORK, "work", NULL, "work for 1.5 seconds" },
@@ -62,8 +60,7 @@ main(int argc, char **argv)
 	struct loom_error err = { 0 };
 	const char *path = NULL;
 	struct cmd cmd;
-	FILE *file;
-	int key, status = 0, wait = 0;
+	int key, status = 0;
 
 	cmd_start(&cmd, "probe", "[-o FILE] [NAME [BYTE]]\n--work", "Try what programs share.",
 	    options);
@@ -73,17 +70,14 @@ main(int argc, char **argv)
 			path = optarg;
 		if (key == 's')
 			status = (int)cmd_number(&cmd, optarg, 0, 4);
-		wait |= key == PAUSE;
 		act(&cmd, key, &err);
 	}
 	if (optind < argc)
 		snprintf(err.source, sizeof(err.source), "%s", argv[optind]);
 	err.placed = optind + 1 < argc;
 	err.offset = err.placed ? strtoull(argv[optind + 1], NULL, 10) : 0;
-	file = cmd_output(&cmd, path, &err);
-	if (file != NULL)
-		fputs("result\n", file);
-	if (wait)
-		pause();
+	fflush(stdout);
+	if (err.code == LOOM_OK && status <= EXIT_NO && loom_file_write(path, "result\n", 7, &err) < 0)
+		status = EXIT_MACHINE;
 	return cmd_finish(&cmd, status, &err);
 }

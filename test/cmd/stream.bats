@@ -426,6 +426,20 @@ answers() {
 	run -0 loom-stream -V
 }
 
+@test "stream: a run that is killed leaves nothing" {
+	local pid
+	mkfifo in
+	loom-stream -o y.entity <in 3>&- &
+	pid=$!
+	exec 4>in
+	{ lines && bytes | head -c 5; } >&4
+	sleep 0.3
+	kill -KILL $pid
+	wait $pid || true
+	exec 4>&-
+	[ "$(ls -A)" = in ]
+}
+
 # ---- schemas ----
 
 @test "stream: requests, answers and lines of version 2 fit their schemas" {
