@@ -5,7 +5,8 @@
 #include "cmd.h"
 
 static const struct cmd_opt options[] = {
-	{ 'f', "format", "NAME", "write npy, npz, safetensors or raw\n"
+	{ 'f', "format", "NAME",
+	    "write npy, npz, safetensors or raw\n"
 	    "(default: npy for one output, safetensors for several)" },
 	{ 'H', "hash", NULL, "print the SHA-256 of each output instead of its values" },
 	{ 'j', "jobs", "N", "threads to use (default 1); changes no bit of the result" },
@@ -139,8 +140,10 @@ tell_stages(struct cmd *cmd, const struct infer *in)
 	uint64_t s[3];
 
 	loom_run_stages(in->run, s);
-	cmd_warn(cmd, "sums of products: %ju decided by the binary64 sum, %ju by the second stage, "
-	    "%ju by the accumulator", (uintmax_t)s[0], (uintmax_t)s[1], (uintmax_t)s[2]);
+	cmd_warn(cmd,
+	    "sums of products: %ju decided by the binary64 sum, %ju by the second stage, "
+	    "%ju by the accumulator",
+	    (uintmax_t)s[0], (uintmax_t)s[1], (uintmax_t)s[2]);
 }
 
 static int

@@ -23,23 +23,23 @@
 
 enum loom_code {
 	LOOM_OK,
-	LOOM_ENOMEM,	  /* no memory */
-	LOOM_EIO,	  /* opening, reading or writing failed: see sys */
-	LOOM_EMACHINE,	  /* this machine's arithmetic is unsuitable */
-	LOOM_ETRUNCATED,  /* the data end early */
-	LOOM_EFORMAT,	  /* the data are malformed */
+	LOOM_ENOMEM,	 /* no memory */
+	LOOM_EIO,	 /* opening, reading or writing failed: see sys */
+	LOOM_EMACHINE,	 /* this machine's arithmetic is unsuitable */
+	LOOM_ETRUNCATED, /* the data end early */
+	LOOM_EFORMAT,	 /* the data are malformed */
 	LOOM_EUNSUPPORTED /* well-formed, but not something we can carry */,
-	LOOM_ESHAPE,	  /* sizes or dtypes that do not fit each other */
-	LOOM_EARG	  /* the caller asked for something that does not exist */
+	LOOM_ESHAPE, /* sizes or dtypes that do not fit each other */
+	LOOM_EARG    /* the caller asked for something that does not exist */
 };
 
 struct loom_error {
 	enum loom_code code;
-	int sys;	   /* errno, with LOOM_EIO */
-	int placed;	   /* offset is known */
-	uint64_t offset;   /* bytes into source */
-	char source[256];  /* a file's name (its tail), "<stdin>", or a layer */
-	char text[512];	   /* one line, no newline, no final dot */
+	int sys;	  /* errno, with LOOM_EIO */
+	int placed;	  /* offset is known */
+	uint64_t offset;  /* bytes into source */
+	char source[256]; /* a file's name (its tail), "<stdin>", or a layer */
+	char text[512];	  /* one line, no newline, no final dot */
 };
 
 /*
@@ -84,7 +84,8 @@ char *loom_tensor_describe(const struct loom_tensor *, char *dst, size_t size);
  * The only tensor of an .npy is called "array".
  */
 struct loom_tensors;
-int loom_tensors_open(struct loom_tensors **, const char *path, struct loom_error *) LOOM_MUST_CHECK;
+int loom_tensors_open(struct loom_tensors **, const char *path,
+    struct loom_error *) LOOM_MUST_CHECK;
 void loom_tensors_free(struct loom_tensors *);
 const char *loom_tensors_format(const struct loom_tensors *);
 size_t loom_tensors_count(const struct loom_tensors *);
@@ -119,7 +120,7 @@ struct loom_compare_options {
 	int scale_max;	   /* ... where S is max(1, max|b|), or 1 without this and for integers */
 	int equal_nan;	   /* two NaNs agree */
 	int allow_vacuous, allow_missing, allow_extra; /* these do not make the answer no */
-	const char *const *skip; /* names of tensors not to compare */
+	const char *const *skip;		       /* names of tensors not to compare */
 	size_t n_skip;
 	int jobs; /* threads; no result depends on it */
 	void (*progress)(void *context, uint64_t done, uint64_t total); /* in bytes; or NULL */
@@ -151,7 +152,8 @@ int loom_model_open(struct loom_model **, const char *path, struct loom_error *)
 int loom_model_open_memory(struct loom_model **, const void *, size_t size, const char *name,
     struct loom_error *) LOOM_MUST_CHECK;
 /* Write an .entity to path (NULL: standard output). */
-int loom_model_save(const struct loom_model *, const char *path, struct loom_error *) LOOM_MUST_CHECK;
+int loom_model_save(const struct loom_model *, const char *path,
+    struct loom_error *) LOOM_MUST_CHECK;
 void loom_model_free(struct loom_model *);
 size_t loom_model_inputs(const struct loom_model *);
 size_t loom_model_outputs(const struct loom_model *);

@@ -17,10 +17,10 @@
 
 struct lm_source {
 	char name[256];
-	int fd;		       /* -1: memory alone */
+	int fd; /* -1: memory alone */
 	int seekable;
-	uint64_t size;	       /* where seekable */
-	uint64_t base;	       /* position of buf[0] */
+	uint64_t size; /* where seekable */
+	uint64_t base; /* position of buf[0] */
 	const unsigned char *buf;
 	size_t at, len;	       /* next byte and end within buf */
 	unsigned char *window; /* our own buffer, or NULL */

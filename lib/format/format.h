@@ -35,10 +35,10 @@ const struct lm_format_ops *lm_format_find(const char *name);
  * The format of what the source holds, without consuming any of it; NULL with LOOM_EFORMAT when no
  * reader of that kind knows it (the message names the formats that are read).
  */
-const struct lm_format_ops *lm_format_sniff(struct lm_source *, enum lm_holds,
-    struct loom_error *);
+const struct lm_format_ops *lm_format_sniff(struct lm_source *, enum lm_holds, struct loom_error *);
 
 /* What loom_model_open does with a source that is open; takes it over, also on failure. */
-int lm_checkpoint_open(struct loom_model **, struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
+int lm_checkpoint_open(struct loom_model **, struct lm_source *,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 #endif

@@ -93,8 +93,8 @@ lines(void *context, int worker, size_t from, size_t to)
 		y = place(out, j->sy, line);
 		if (out->dtype == lm_dtype_get(LM_F32))
 			row->f32((float *)c->out[0].data + line * j->inner,
-			    (const float *)c->in[0].data + x, dx,
-			    (const float *)c->in[1].data + y, dy, j->inner);
+			    (const float *)c->in[0].data + x, dx, (const float *)c->in[1].data + y,
+			    dy, j->inner);
 		else
 			j->overflow[worker] |= row->i64((int64_t *)c->out[0].data + line * j->inner,
 			    (const int64_t *)c->in[0].data + x, dx,
@@ -151,41 +151,41 @@ exact_quotient(int64_t x, int64_t y, int64_t *z)
 	return 0;
 }
 
-#define BINARY(NAME, ABOUT, REAL, INTEGER) \
-	static void f32_##NAME(float *out, const float *px, size_t dx, const float *py, \
-	    size_t dy, size_t n) \
-	{ \
-		size_t i; \
-		for (i = 0; i < n; i++) { \
-			float x = px[i * dx], y = py[i * dy]; \
-			out[i] = (REAL); \
-		} \
-	} \
-	static int i64_##NAME(int64_t *out, const int64_t *px, size_t dx, const int64_t *py, \
-	    size_t dy, size_t n) \
-	{ \
-		int overflow = 0; \
-		size_t i; \
-		for (i = 0; i < n; i++) { \
-			int64_t x = px[i * dx], y = py[i * dy], *z = &out[i]; \
-			overflow |= (INTEGER); \
-		} \
-		return overflow; \
-	} \
-	static const struct row row_##NAME = { f32_##NAME, i64_##NAME }; \
-	const struct lm_layer_ops lm_layer_##NAME = { \
-		.name = #NAME, \
-		.cell = -1, \
-		.activation = LM_NO_ACTIVATION, \
-		.in_least = 2, \
-		.in_most = 2, \
-		.out_least = 1, \
-		.out_most = 1, \
-		.about = ABOUT ", broadcasting; int64 is exact or refused", \
-		.row = &row_##NAME, \
-		.shape = shape, \
-		.plan = plan, \
-		.forward = forward, \
+#define BINARY(NAME, ABOUT, REAL, INTEGER)                                                         \
+	static void f32_##NAME(float *out, const float *px, size_t dx, const float *py, size_t dy, \
+	    size_t n)                                                                              \
+	{                                                                                          \
+		size_t i;                                                                          \
+		for (i = 0; i < n; i++) {                                                          \
+			float x = px[i * dx], y = py[i * dy];                                      \
+			out[i] = (REAL);                                                           \
+		}                                                                                  \
+	}                                                                                          \
+	static int i64_##NAME(int64_t *out, const int64_t *px, size_t dx, const int64_t *py,       \
+	    size_t dy, size_t n)                                                                   \
+	{                                                                                          \
+		int overflow = 0;                                                                  \
+		size_t i;                                                                          \
+		for (i = 0; i < n; i++) {                                                          \
+			int64_t x = px[i * dx], y = py[i * dy], *z = &out[i];                      \
+			overflow |= (INTEGER);                                                     \
+		}                                                                                  \
+		return overflow;                                                                   \
+	}                                                                                          \
+	static const struct row row_##NAME = { f32_##NAME, i64_##NAME };                           \
+	const struct lm_layer_ops lm_layer_##NAME = {                                              \
+		.name = #NAME,                                                                     \
+		.cell = -1,                                                                        \
+		.activation = LM_NO_ACTIVATION,                                                    \
+		.in_least = 2,                                                                     \
+		.in_most = 2,                                                                      \
+		.out_least = 1,                                                                    \
+		.out_most = 1,                                                                     \
+		.about = ABOUT ", broadcasting; int64 is exact or refused",                        \
+		.row = &row_##NAME,                                                                \
+		.shape = shape,                                                                    \
+		.plan = plan,                                                                      \
+		.forward = forward,                                                                \
 	};
 #include "layer/binary.def"
 #undef BINARY

@@ -122,8 +122,9 @@ check_dims(const struct lm_node *n, const struct lm_param *p, const struct lm_di
 	size_t i;
 
 	if (dims->n > LOOM_RANK)
-		return lm_fail(err, LOOM_EUNSUPPORTED, "node %s (%s): %s has %zu axes, at most %d go",
-		    n->name, n->op->name, p->key, dims->n, LOOM_RANK);
+		return lm_fail(err, LOOM_EUNSUPPORTED,
+		    "node %s (%s): %s has %zu axes, at most %d go", n->name, n->op->name, p->key,
+		    dims->n, LOOM_RANK);
 	for (i = 0; i < dims->n; i++)
 		if (dims->dim[i].text == NULL && dims->dim[i].value < 0)
 			return lm_fail(err, LOOM_EFORMAT,

@@ -51,9 +51,9 @@ struct lm_weight {
 	const struct lm_dtype *dtype; /* NULL: the slot is not there */
 	const unsigned char *data;    /* NULL until it is read; owned by the model */
 	uint64_t count, bytes;
-	float scale;	    /* of dtypes that have one, else 1 */
-	const char *source; /* its name where it came from, or NULL */
-	const char *digest; /* SHA-256 as it travelled, or NULL */
+	float scale;		      /* of dtypes that have one, else 1 */
+	const char *source;	      /* its name where it came from, or NULL */
+	const char *digest;	      /* SHA-256 as it travelled, or NULL */
 	const struct lm_weight *same; /* the tensor it is tied to, or NULL */
 };
 
@@ -64,7 +64,8 @@ struct lm_weight {
 struct lm_node {
 	const char *name;
 	const struct lm_layer_ops *op;
-	const char *cell; /* path of the Loom cell it is, or belongs to as its activation; or NULL */
+	const char
+	    *cell; /* path of the Loom cell it is, or belongs to as its activation; or NULL */
 	size_t n_in, n_out;
 	size_t *in, *out; /* tensors of the model */
 	union lm_value param[LM_PARAMS];
@@ -82,9 +83,9 @@ struct lm_shaping {
 
 /* Weights as a run wants them, made once per run. */
 struct lm_prepared {
-	const lm_f32u *f32;   /* the slot's values, where it holds real numbers */
-	const double *norm;   /* of each row, where the operation asked for it */
-	const void *raw;       /* integers and flags */
+	const lm_f32u *f32; /* the slot's values, where it holds real numbers */
+	const double *norm; /* of each row, where the operation asked for it */
+	const void *raw;    /* integers and flags */
 };
 
 struct lm_preparing {
@@ -143,8 +144,8 @@ char *lm_layer_names(char *dst, size_t size);
 
 size_t lm_layer_params(const struct lm_layer_ops *);
 size_t lm_layer_slots(const struct lm_layer_ops *);
-int lm_layer_param(const struct lm_layer_ops *, const char *key);    /* index, -1 */
-int lm_layer_slot(const struct lm_layer_ops *, const char *name);    /* index, -1 */
+int lm_layer_param(const struct lm_layer_ops *, const char *key); /* index, -1 */
+int lm_layer_slot(const struct lm_layer_ops *, const char *name); /* index, -1 */
 /* Is the parameter's value within its bounds?  A message with the node's name if not. */
 int lm_param_check(const struct lm_node *, size_t param, struct loom_error *) LOOM_MUST_CHECK;
 /* 1 when this node must have that slot, given its parameters. */
@@ -156,8 +157,8 @@ int lm_slot_shape(const struct lm_node *, size_t slot, struct lm_shape *,
 /* ---- for the operations' own files ---- */
 
 /* "layer net.0 (dense): input x ...": found is shown after the message.  Always -1. */
-int lm_fail_input(const struct lm_shaping *, size_t input, struct loom_error *, const char *fmt, ...)
-    LM_PRINTF(4, 5);
+int lm_fail_input(const struct lm_shaping *, size_t input, struct loom_error *, const char *fmt,
+    ...) LM_PRINTF(4, 5);
 /* Values of any real dtype as float32, others raw: the default of prepare. */
 int lm_prepare_slots(struct lm_preparing *, struct loom_error *) LOOM_MUST_CHECK;
 /* The input must be float32. */

@@ -112,7 +112,8 @@ static int
 number(struct reader *r, int64_t *v)
 {
 	for (*v = 0; isdigit((unsigned char)*r->at); r->at++)
-		if (__builtin_mul_overflow(*v, 10, v) || __builtin_add_overflow(*v, *r->at - '0', v))
+		if (__builtin_mul_overflow(*v, 10, v) ||
+		    __builtin_add_overflow(*v, *r->at - '0', v))
 			return bad(r);
 	return 0;
 }
@@ -242,11 +243,11 @@ lm_dim_eval(const struct lm_dim *dim, const struct lm_sizes *sizes, uint64_t *ou
 	int64_t v = dim->value;
 	char shown[LM_SHOWN];
 
-	if (dim->text != NULL &&
-	    evaluate(dim->text, sizes != NULL ? sizes : &none, &v, err) < 0)
+	if (dim->text != NULL && evaluate(dim->text, sizes != NULL ? sizes : &none, &v, err) < 0)
 		return -1;
 	if (v < 0)
-		return lm_fail(err, LOOM_ESHAPE, "dimension \"%s\" is %" PRId64 ", less than nothing",
+		return lm_fail(err, LOOM_ESHAPE,
+		    "dimension \"%s\" is %" PRId64 ", less than nothing",
 		    lm_shown(shown, dim->text != NULL ? dim->text : ""), v);
 	*out = (uint64_t)v;
 	return 0;

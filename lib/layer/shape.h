@@ -36,7 +36,7 @@ struct lm_sizes {
 	struct lm_size {
 		const char *name;
 		uint64_t value;
-	} *size;
+	} * size;
 };
 
 /* Is text a well-formed expression?  Is it a bare name? */

@@ -61,29 +61,27 @@ each(float (*f)(float), float *y, const float *x, size_t n)
 		y[i] = f(x[i]);
 }
 
-#define OPERATION(NAME, ACTIVATION, ABOUT, ...) \
-	const struct lm_layer_ops lm_layer_##NAME = { \
-		.name = #NAME, \
-		.cell = -1, \
-		.activation = ACTIVATION, \
-		.in_least = 1, \
-		.in_most = 1, \
-		.out_least = 1, \
-		.out_most = 1, \
-		.about = ABOUT, \
-		.row = &row_##NAME, \
-		.shape = shape, \
-		.forward = forward, \
-		__VA_ARGS__ \
-	}
+#define OPERATION(NAME, ACTIVATION, ABOUT, ...)                      \
+	const struct lm_layer_ops lm_layer_##NAME = { .name = #NAME, \
+		.cell = -1,                                          \
+		.activation = ACTIVATION,                            \
+		.in_least = 1,                                       \
+		.in_most = 1,                                        \
+		.out_least = 1,                                      \
+		.out_most = 1,                                       \
+		.about = ABOUT,                                      \
+		.row = &row_##NAME,                                  \
+		.shape = shape,                                      \
+		.forward = forward,                                  \
+		__VA_ARGS__ }
 
-#define UNARY(NAME, ACTIVATION, ABOUT, HOW) \
+#define UNARY(NAME, ACTIVATION, ABOUT, HOW)                                                   \
 	static void apply_##NAME(const struct lm_call *c, float *y, const float *x, size_t n) \
-	{ \
-		(void)c; \
-		HOW; \
-	} \
-	static const struct row row_##NAME = { apply_##NAME }; \
+	{                                                                                     \
+		(void)c;                                                                      \
+		HOW;                                                                          \
+	}                                                                                     \
+	static const struct row row_##NAME = { apply_##NAME };                                \
 	OPERATION(NAME, ACTIVATION, ABOUT, .params = { { NULL, LM_IS_INT, 0, 0, NULL } });
 #include "layer/unary.def"
 #undef UNARY

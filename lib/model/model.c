@@ -206,8 +206,8 @@ default_in(struct loom_model *m, struct lm_node *n, struct loom_error *err)
 	if (m->n_nodes > 1)
 		return append_in(m, n, m->nodes[m->n_nodes - 2]->out[0], err);
 	if (m->n_inputs == 0)
-		return lm_fail(err, LOOM_EFORMAT, "node %s (%s) names no input and the network has none",
-		    n->name, n->op->name);
+		return lm_fail(err, LOOM_EFORMAT,
+		    "node %s (%s) names no input and the network has none", n->name, n->op->name);
 	return append_in(m, n, m->inputs[0].tensor, err);
 }
 
@@ -255,8 +255,9 @@ lm_node_put(struct lm_node *n, size_t slot, const struct lm_dtype *dtype, float 
 	struct lm_shape shape;
 
 	if (!lm_slot_wanted(n, slot))
-		return lm_fail(err, LOOM_EFORMAT, "node %s (%s) has a %s, which its parameters rule out",
-		    n->name, n->op->name, n->op->slots[slot].name);
+		return lm_fail(err, LOOM_EFORMAT,
+		    "node %s (%s) has a %s, which its parameters rule out", n->name, n->op->name,
+		    n->op->slots[slot].name);
 	if (w->dtype != NULL)
 		return lm_fail(err, LOOM_EFORMAT, "node %s (%s) has two tensors for %s", n->name,
 		    n->op->name, n->op->slots[slot].name);
@@ -264,8 +265,7 @@ lm_node_put(struct lm_node *n, size_t slot, const struct lm_dtype *dtype, float 
 		return -1;
 	w->dtype = dtype;
 	w->scale = scale;
-	if (lm_shape_count(&shape, &w->count) < 0 ||
-	    lm_dtype_bytes(dtype, w->count, &w->bytes) < 0)
+	if (lm_shape_count(&shape, &w->count) < 0 || lm_dtype_bytes(dtype, w->count, &w->bytes) < 0)
 		return lm_fail(err, LOOM_EFORMAT, "node %s (%s): %s is too large for this machine",
 		    n->name, n->op->name, n->op->slots[slot].name);
 	return 0;

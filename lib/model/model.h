@@ -33,7 +33,7 @@ struct loom_model {
 	struct lm_node **nodes;
 	size_t *outputs; /* values */
 	size_t n_findings;
-	const char **findings; /* what loads but is not sound, a line each */
+	const char **findings;	  /* what loads but is not sound, a line each */
 	struct lm_source *source; /* the bytes that weights point into, or NULL; owned */
 	/* The document it was read from, of a format that keeps what it does not understand. */
 	void *document;
@@ -62,7 +62,8 @@ int lm_node_check(struct loom_model *, struct lm_node *, struct loom_error *) LO
 /* Describe a weight: fills count and bytes from the slot's shape.  data may follow later. */
 int lm_node_put(struct lm_node *, size_t slot, const struct lm_dtype *, float scale,
     struct loom_error *) LOOM_MUST_CHECK;
-int lm_model_add_output(struct loom_model *, const char *tensor, struct loom_error *) LOOM_MUST_CHECK;
+int lm_model_add_output(struct loom_model *, const char *tensor,
+    struct loom_error *) LOOM_MUST_CHECK;
 /* The value of that name, or LM_ABSENT. */
 size_t lm_model_value(const struct loom_model *, const char *name);
 struct lm_node *lm_model_find(const struct loom_model *, const char *node);

@@ -215,7 +215,8 @@ place(struct loom_run *run, size_t value, size_t node, const size_t *last, struc
 	uint64_t count, bytes;
 
 	if (lm_shape_count(s, &count) < 0 || lm_dtype_bytes(s->dtype, count, &bytes) < 0)
-		return lm_fail(err, LOOM_ESHAPE, "value %s is too large", run->model->values[value].name);
+		return lm_fail(err, LOOM_ESHAPE, "value %s is too large",
+		    run->model->values[value].name);
 	b = take(run, list, n, node, (size_t)bytes, err);
 	if (b == NULL)
 		return -1;

@@ -156,8 +156,7 @@ lm_model_shapes(const struct loom_model *m, const struct lm_shape *inputs, struc
 	sizes.size = lm_arena_alloc(&arena, count_dims(m), sizeof(*sizes.size), err);
 	in = lm_arena_alloc(&arena, lm_model_widest(m), sizeof(*in), err);
 	out = lm_arena_alloc(&arena, lm_model_widest(m), sizeof(*out), err);
-	if (sizes.size == NULL || in == NULL || out == NULL ||
-	    bind_all(m, inputs, &sizes, err) < 0)
+	if (sizes.size == NULL || in == NULL || out == NULL || bind_all(m, inputs, &sizes, err) < 0)
 		goto out;
 	for (i = 0; i < m->n_inputs; i++)
 		shapes[m->inputs[i].tensor] = inputs[i];
@@ -220,8 +219,8 @@ check_shapes(const struct loom_model *m, struct loom_error *err)
 	shapes = lm_arena_alloc(&arena, m->n_values, sizeof(*shapes), err);
 	sizes.size = lm_arena_alloc(&arena, count_dims(m), sizeof(*sizes.size), err);
 	for (i = 0; err->code == LOOM_OK && first.code != LOOM_ENOMEM && r < 0 &&
-	    i < sizeof(tries) / sizeof(tries[0]);
-	    i++) {
+	     i < sizeof(tries) / sizeof(tries[0]);
+	     i++) {
 		memset(&now, 0, sizeof(now));
 		r = trial_inputs(m, tries[i], &sizes, inputs, &now);
 		if (r == 0)
@@ -245,8 +244,9 @@ lm_model_check(struct loom_model *m, struct loom_error *err)
 		n = m->nodes[i];
 		for (k = 0; k < lm_layer_slots(n->op); k++)
 			if (lm_slot_wanted(n, k) && n->weight[k].dtype == NULL)
-				return lm_fail(err, LOOM_EFORMAT, "node %s (%s) has no tensor for %s",
-				    n->name, n->op->name, n->op->slots[k].name);
+				return lm_fail(err, LOOM_EFORMAT,
+				    "node %s (%s) has no tensor for %s", n->name, n->op->name,
+				    n->op->slots[k].name);
 	}
 	if (m->n_outputs == 0 && m->n_nodes > 0)
 		return lm_fail(err, LOOM_EFORMAT, "the network has no output");

@@ -77,7 +77,8 @@ main(int argc, char **argv)
 	err.placed = optind + 1 < argc;
 	err.offset = err.placed ? strtoull(argv[optind + 1], NULL, 10) : 0;
 	fflush(stdout);
-	if (err.code == LOOM_OK && status <= EXIT_NO && loom_file_write(path, "result\n", 7, &err) < 0)
+	if (err.code == LOOM_OK && status <= EXIT_NO &&
+	    loom_file_write(path, "result\n", 7, &err) < 0)
 		status = EXIT_MACHINE;
 	return cmd_finish(&cmd, status, &err);
 }

@@ -77,7 +77,8 @@ check_names(void)
 	for (i = 0; i < 5000; i++) {
 		(void)snprintf(text, sizeof(text), "node.%zu", i);
 		assert(lm_names_find(&names, text) == LM_NO_NAME);
-		assert(lm_names_add(&names, &arena, lm_arena_string(&arena, text, &err), i, &err) == 0);
+		assert(lm_names_add(&names, &arena, lm_arena_string(&arena, text, &err), i, &err) ==
+		    0);
 	}
 	for (i = 0; i < 5000; i++) {
 		(void)snprintf(text, sizeof(text), "node.%zu", i);
@@ -193,7 +194,8 @@ check_hash(void)
 	char hex[LM_HEX];
 
 	assert(lm_hash_of("abc", 3, hex, &err) == 0);
-	assert(strcmp(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad") == 0);
+	assert(
+	    strcmp(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad") == 0);
 }
 
 int

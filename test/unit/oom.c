@@ -77,9 +77,8 @@ give(struct loom_run *run, const struct loom_model *m, size_t i, struct loom_err
 	if (in->any)
 		t.shape[t.rank++] = 2;
 	for (k = 0; k < in->dims.n; k++)
-		t.shape[t.rank++] = in->dims.dim[k].text != NULL ?
-		    2 :
-		    (uint64_t)in->dims.dim[k].value;
+		t.shape[t.rank++] = in->dims.dim[k].text != NULL ? 2
+								 : (uint64_t)in->dims.dim[k].value;
 	return loom_run_set(run, i, &t, err);
 }
 

@@ -19,7 +19,7 @@ static const struct {
 	{ "2 + 3*4", 14 },
 	{ "(2+3)*4", 20 },
 	{ "batch//4", 1 },
-	{ "(1-batch)//4+2", 0 },	/* -5//4 is -2 */
+	{ "(1-batch)//4+2", 0 }, /* -5//4 is -2 */
 	{ "(s-batch)*(s-batch)", 1 },
 	{ "10-3-2", 5 },
 	{ "24//2//3", 4 },
@@ -31,11 +31,16 @@ static const struct {
 	const char *text, *message;
 } bad[] = {
 	{ "", "dimension \"\" is not an integer, a name or an expression of them with + - * //" },
-	{ "2*", "dimension \"2*\" is not an integer, a name or an expression of them with + - * //" },
-	{ "a b", "dimension \"a b\" is not an integer, a name or an expression of them with + - * //" },
-	{ "s/2", "dimension \"s/2\" is not an integer, a name or an expression of them with + - * //" },
-	{ "(s", "dimension \"(s\" is not an integer, a name or an expression of them with + - * //" },
-	{ "-1", "dimension \"-1\" is not an integer, a name or an expression of them with + - * //" },
+	{ "2*",
+	    "dimension \"2*\" is not an integer, a name or an expression of them with + - * //" },
+	{ "a b",
+	    "dimension \"a b\" is not an integer, a name or an expression of them with + - * //" },
+	{ "s/2",
+	    "dimension \"s/2\" is not an integer, a name or an expression of them with + - * //" },
+	{ "(s",
+	    "dimension \"(s\" is not an integer, a name or an expression of them with + - * //" },
+	{ "-1",
+	    "dimension \"-1\" is not an integer, a name or an expression of them with + - * //" },
 	{ "99999999999999999999",
 	    "dimension \"99999999999999999999\" is not an integer, a name or an expression of them "
 	    "with + - * //" },

@@ -50,11 +50,12 @@ def _read_file(path: str) -> bytes:
 def write_arrays(arrays: dict[str, np.ndarray], out) -> None:
     """One array as .npy, several as .npz by name, in C order and little-endian."""
     plain = {name: little_endian(array) for name, array in arrays.items()}
-    if len(plain) == 1:
-        np.lib.format.write_array(out, *plain.values(), version=(1, 0), allow_pickle=False)
-        return
+    # By way of memory: NumPy asks a buffered file for its position, which a pipe has not.
     spool = io.BytesIO()
-    np.savez(spool, **plain)
+    if len(plain) == 1:
+        np.lib.format.write_array(spool, *plain.values(), version=(1, 0), allow_pickle=False)
+    else:
+        np.savez(spool, **plain)
     out.write(spool.getbuffer())
 
 
@@ -73,8 +74,13 @@ def binary_output(path: str | None):
     if path is None or path == "-":
         if sys.__stdout__.isatty():
             raise UsageError("binary output to a terminal: give -o FILE or a pipe")
-        yield sys.__stdout__.buffer
-        sys.__stdout__.buffer.flush()
+        try:
+            yield sys.__stdout__.buffer
+            sys.__stdout__.buffer.flush()
+        except OSError:
+            # Python flushes again when it ends, and would fail again with a status of its own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+            raise
         return
     try:
         handle, temporary = tempfile.mkstemp(prefix=".planetbridging-",
