@@ -65,7 +65,7 @@ $(dense)/%/report.ndjson: $(dense)/%/loom.npy $(dense)/%/native.npy $(out)/bin/l
 	    --report ndjson=$@ $< $(@D)/native.npy || [ $$? = 1 ]
 
 $(dense)/%/faults.ndjson: $(dense)/%/model.stream $(dense)/%/input.npy $(dense)/%/native.npy \
-    $(package)/bedrock/faults.py $(path_programs)
+    $(addprefix $(package)/,bedrock/faults.py checking.py stream.py) $(path_programs)
 	@$(call bedrock,$(bedrock_any)) faults $(dense_facts) $(@D)
 
 .PHONY: bedrock-dense bedrock-dense-faults bedrock-dense-verdicts \

@@ -36,8 +36,9 @@ def check(obj, inputs, *, planet: str | None = None, name: str | None = None,
     folder.  Raises MachineError if the Loom programs are not found.
     """
     inputs = as_dict(inputs)
+    planet = planet or planets.of(obj)
     graph = emit(obj, example=inputs, planet=planet, name=name)
-    return run_check(graph, inputs, native(obj, inputs, planet=planet), options, keep)
+    return run_check(graph, inputs, planets.module(planet).native(obj, inputs), options, keep)
 
 
 def as_dict(inputs) -> dict:

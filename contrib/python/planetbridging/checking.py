@@ -18,8 +18,8 @@ from .graph import Graph
 class CheckResult:
     """What came out of a check.
 
-    `status` is loom-compare's: 0 the outputs agree, 1 they do not.  `label` is EXACT, PASS or DIFF,
-    `report` loom-compare's table, `tensors` one dict per compared tensor, as in its NDJSON report,
+    `status` is loom-compare's: 0 the outputs agree, 1 they do not.  `label` is EXACT, PASS, DIFF or
+    VACUOUS (`label_of`), `report` loom-compare's table, `tensors` one dict per compared tensor, as in its NDJSON report,
     `notes` what loom-stream had to say (losses of precision).
     """
 
@@ -88,10 +88,14 @@ def read_report(path: str) -> list[dict]:
 
 
 def label_of(tensors: list[dict], status: int) -> str:
-    """The verdict in a word: EXACT if all tensors are, PASS if the status is 0, else DIFF."""
+    """The verdict in a word: EXACT if all tensors are, PASS if the status is 0, else DIFF.
+
+    VACUOUS is no to outputs that agree but show nothing: all within the tolerance, or no rows.
+    """
+    labels = {t.get("label") for t in tensors}
     if status != 0:
-        return "DIFF"
-    return "EXACT" if tensors and all(t.get("label") == "EXACT" for t in tensors) else "PASS"
+        return "VACUOUS" if labels and labels <= {"EXACT", "PASS"} else "DIFF"
+    return "EXACT" if labels == {"EXACT"} else "PASS"
 
 
 def pipeline(planet: str, arguments: list[str], source: str, inputs, outputs, options) -> str:

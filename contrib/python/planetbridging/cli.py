@@ -92,9 +92,10 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("planet", metavar="PLANET", nargs="?", help="if the object does not tell")
     _network_options(check, "the inputs, .npy or .npz by name, '-' is standard input",
                      required=True)
-    for name, meaning in (("atol", "absolute tolerance"), ("rtol", "relative tolerance"),
-                          ("scale", "what the tolerance is scaled by")):
+    for name, meaning in (("atol", "absolute tolerance"), ("rtol", "relative tolerance")):
         check.add_argument(f"--{name}", metavar="X", help=f"{meaning}, passed to loom-compare")
+    check.add_argument("--scale", choices=("none", "max"),
+                       help="what --atol is multiplied by: 1, or the greatest |b| (at least 1)")
     check.add_argument("--keep", metavar="DIR", help="leave all files in this folder")
     return parser
 

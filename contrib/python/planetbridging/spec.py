@@ -12,7 +12,9 @@ from . import planets
 from .graph import BridgeError, UsageError
 
 SPEC = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
+NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 TRUSTED_SUFFIXES = (".pkl", ".pickle", ".joblib")
+SUFFIXES = (*TRUSTED_SUFFIXES, ".keras", ".h5")
 
 
 def resolve(spec: str, planet: str | None = None, weights: str | None = None,
@@ -40,7 +42,9 @@ def confirmed(obj, planet: str | None) -> str:
     planet = planets.canonical(planet)
     if not planets.module(planet).owns(obj):
         cls = type(obj)
-        raise BridgeError(f"{cls.__module__}.{cls.__qualname__} is no network of {planet}")
+        wanted = getattr(planets.module(planet), "NETWORKS", "")
+        raise BridgeError(f"{cls.__module__}.{cls.__qualname__} is no network of {planet}"
+                          + (f": expected {wanted}" if wanted else ""))
     return planet
 
 
@@ -106,9 +110,11 @@ def planet_of_path(path: str) -> str:
 def load(path: str, planet: str, trust: bool):
     """The object in a file; one that may run code only with `trust`."""
     module = planets.module(planet)
+    if not os.path.exists(path) and NAME.fullmatch(path) and not path.endswith(SUFFIXES):
+        raise UsageError(f"{path}: no such file; an object of a module is written {path}:NAME")
     with open(path, "rb"):
         pass
-    if hasattr(module, "load"):
+    if hasattr(module, "load") and not trust:
         return module.load(path)
     if not hasattr(module, "load_trusted"):
         raise UsageError(f"{planet} takes pkg.mod:build, not a file; "

@@ -197,6 +197,16 @@ def test_a_report_without_a_verdict_is_no_pass(tmp_path):
     assert tables.read_cell(tmp_path / "m").label == "DIFF"
 
 
+def test_a_fault_found_in_nothing_that_shows_is_not_caught(tmp_path, capsys):
+    """Zeros within the tolerance make loom-compare say no too; that is no DIFF."""
+    for model in ids:
+        report(tmp_path / "jax" / model, "PASS", 0.0)
+    path = tmp_path / "jax" / ids[0] / "faults.ndjson"
+    path.write_text(path.read_text().replace("DIFF", "VACUOUS", 1))
+    status, lines = table(tmp_path, capsys, "jax")
+    assert status == 1 and lines[-1] == "59 passed, 1 failed"
+
+
 def test_a_missing_folder_is_the_machines_fault(tmp_path, capsys):
     assert steps.main(["table", str(FACTS), str(LABELS), str(tmp_path), "jax"]) == 4
     assert capsys.readouterr().err.startswith("bedrock: ")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import re
 import signal
 import stat
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -89,6 +91,8 @@ def test_native_takes_an_npz(command, tmp_path):
     (["emit", "caffe", "net:build"], 2,
      "unknown planet caffe; there are pytorch, keras, jax, sklearn"),
     (["emit", "sklearn", "net:number"], 3, "builtins.int is no network of sklearn"),
+    (["emit", "sklearn", "net"], 2,
+     "net: no such file; an object of a module is written net:NAME"),
     (["emit", "sklearn", "net.pkl"], 4, "net.pkl: No such file or directory"),
     (["emit", "sklearn", "x.npy"], 2, "x.npy: loading a pickle runs whatever code it holds; "
      "if you know where it comes from, say --trust"),
@@ -123,7 +127,8 @@ def test_debug_gives_the_traceback(command):
 
 
 @pytest.mark.parametrize("arguments", [[], ["emit"], ["emit", "sklearn"], ["fly"],
-                                       ["check", "net:build"], ["emit", "sklearn", "a:b", "--fly"]])
+                                       ["check", "net:build"], ["emit", "sklearn", "a:b", "--fly"],
+                                       ["check", "a:b", "--input", "x.npy", "--scale", "3"]])
 def test_usage_is_status_2(command, arguments):
     status, out, err = command(*arguments)
     assert (status, out) == (2, b"") and err.startswith("usage: planetbridging")
@@ -148,6 +153,44 @@ def test_a_pickle_needs_trust(command, tmp_path):
                                 "holds; if you know where it comes from, say --trust\n")
     status, out, _ = command("emit", "sklearn", "net.pkl", "--trust")
     assert status == 0 and StreamDocument.parse(io.BytesIO(out)).head["model"] == "standardscaler"
+
+
+def test_a_pickle_that_is_broken_is_data_at_fault(command, tmp_path):
+    whole = pickle.dumps({"a": [1, 2]})
+    for name, data in (("empty", b""), ("cut", whole[:9]), ("lost", b"cnowhere\nNothing\n.")):
+        (tmp_path / f"{name}.pkl").write_bytes(data)
+        status, out, err = command("emit", "sklearn", f"{name}.pkl", "--trust")
+        assert (status, out, err.count("\n")) == (3, b"", 1)
+        assert err.startswith(f"planetbridging: {name}.pkl: cannot be loaded: ")
+
+
+@pytest.mark.parametrize("name, x", [
+    ("nan", np.full((2, 4), np.nan, np.float32)), ("wide", np.ones((2, 5), np.float32)),
+    ("deep", np.ones((2, 4, 1), np.float32)), ("flat", np.ones(4, np.float32)),
+    ("none", np.ones((0, 4), np.float32)), ("words", np.array([["a", "b", "c", "d"]])),
+])
+def test_inputs_that_do_not_fit_are_data_at_fault(command, tmp_path, name, x):
+    np.save(tmp_path / f"{name}.npy", x)
+    for words in (["native", "sklearn"], ["check"]):
+        status, out, err = command(*words, "net:live", "--input", f"{name}.npy")
+        assert (status, out, err.count("\n")) == (3, b"", 2)
+        assert "planetbridging: MLPClassifier cannot run these inputs: " in err
+
+
+def test_the_verdict_in_a_word():
+    def word(status, *labels):
+        return checking.label_of([{"label": label} for label in labels], status)
+
+    assert word(0, "EXACT", "EXACT") == "EXACT" and word(0, "EXACT", "PASS") == "PASS"
+    assert word(1, "EXACT") == word(1, "PASS", "EXACT") == "VACUOUS"
+    assert word(1) == word(1, "PASS", "DIFF") == word(1, "EXACT", "MISSING") == "DIFF"
+
+
+def test_what_is_installed_for_a_planet_is_what_the_package_declares():
+    with open(ROOT / "contrib" / "python" / "pyproject.toml", "rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    names = {planets.ALIASES.get(extra, extra): packages for extra, packages in extras.items()}
+    assert {planet: text.split() for planet, text in planets.PACKAGES.items()} == names
 
 
 def emitting_to(file, folder):
@@ -279,6 +322,15 @@ def test_check_with_the_real_programs(command):
 def test_check_can_fail(command):
     status, out, _ = command("check", "net:live", "--input", "x.npy", "--atol", "0")
     assert status == 1 and out.decode().splitlines()[-1] == "net:live: DIFF"
+
+
+@needs_programs
+def test_outputs_that_show_nothing_are_no_and_no_difference(command, module_file, tmp_path):
+    module_file("zero", "import numpy as np\nfrom sklearn.preprocessing import StandardScaler\n"
+                "net = StandardScaler(with_std=False).fit(np.ones((1, 4), np.float32))\n")
+    np.save(tmp_path / "x.npy", np.ones((3, 4), np.float32))
+    status, out, _ = command("check", "zero:net", "--input", "x.npy")
+    assert status == 1 and out.decode().splitlines()[-1] == "zero:net: VACUOUS"
 
 
 @needs_programs

@@ -197,6 +197,40 @@ def test_weights_travel_in_their_own_dtype(whole_path, dtype, name):
         np.testing.assert_array_equal(document.values(node, slot), tensor.double().numpy())
 
 
+@pytest.mark.parametrize("dtype, kind, step", [(torch.float16, "float16", "1e-3"),
+                                               (torch.bfloat16, "bfloat16", "8e-3")])
+def test_arithmetic_of_16_bits_is_said(dtype, kind, step):
+    net = nn.Sequential(nn.Linear(4, 4), nn.Softmax(-1)).to(dtype)
+    with pytest.warns(BridgeWarning) as found:
+        emit(net, example=batches(4)[0])
+    assert [str(w.message) for w in found] == [
+        f"the network computes in {kind}, Loom in float32 on the same weights: differences near "
+        f"{step} are {kind}'s own (--atol)"]
+    kept = native(net, batches(4)[0])["y"].dtype
+    assert kept == (np.float16 if dtype is torch.float16 else np.float32)
+
+
+def test_signs_squares_and_reciprocals(whole_path):
+    net = module(lambda s, x: -s.a(x) ** 2 + 1 / (1 + torch.square(x)) - x.reciprocal() * -x,
+                 a=nn.Linear(4, 4))
+    document = whole_path("pytorch", net, *batches(4))
+    assert set(operations(document)) == {"dense", "mul", "constant", "add", "sub", "div"}
+
+
+def test_inputs_that_do_not_fit_are_data_at_fault():
+    net = nn.Sequential(nn.Linear(4, 4))
+    for x in (np.ones((2, 5), np.float32), np.ones((2, 4), np.int64)):
+        with pytest.raises(BridgeError, match="^Sequential cannot run these inputs: "):
+            native(net, {"x": x})
+
+
+def test_weights_of_another_dtype_than_the_values_are_refused():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    net[0].double()
+    assert {op for _, _, op in problems_of(net, batches(4)[0])} == {
+        "aten.linear with values of float64 and a weight of float32"}
+
+
 def test_float64_through_loom(whole_path):
     whole_path("pytorch", nn.Sequential(nn.Linear(5, 7), nn.Sigmoid()).double(), *batches(5))
 
@@ -253,6 +287,7 @@ def test_attention_is_one_problem():
     (lambda s, x: F.linear(x, s.a.weight * 2),
      "aten.linear with a weight or bias that is computed"),
     (lambda s, x: x + x.long(), "aten._to_copy with a conversion to torch.int64"),
+    (lambda s, x: x ** 3, "aten.pow.Tensor_Scalar with exponent 3"),
     (lambda s, x: x * x.shape[0], "aten.mul.Tensor with a size as an operand"),
     (lambda s, x: x.double(), "aten._to_copy with a conversion to torch.float64"),
     (lambda s, x: F.softmax(x, -1, dtype=torch.float64),

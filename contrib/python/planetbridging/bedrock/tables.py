@@ -33,10 +33,11 @@ def read_cell(folder: str) -> Cell:
     with open(os.path.join(folder, "report.ndjson"), encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
     tensors = [line for line in lines if line["kind"] == "tensor"]
-    same = [line["same"] for line in lines if line["kind"] == "verdict"] == [True]
+    verdicts = [line["same"] for line in lines if line["kind"] == "verdict"]
     worst = max((t["max_abs"] or 0 for t in tensors), default=0.0)
     ulp = max((t["max_ulp"] or 0 for t in tensors), default=0)
-    return Cell(checking.label_of(tensors, 0 if same else 1), worst, ulp)
+    label = checking.label_of(tensors, 0 if verdicts == [True] else 1) if verdicts else "DIFF"
+    return Cell(label, worst, ulp)
 
 
 def read_faults(folder: str) -> dict[str, dict]:

@@ -12,6 +12,7 @@ and where it makes sense
   with_weights(obj, path) -> obj the object with the weights of a file (--weights, --params)
   load(path) -> obj              the object in a file (a SPEC that is a path), without running code
   load_trusted(path) -> obj      the same, but the file may run code (--trust)
+  NETWORKS                       what an object of the planet may be, for who gives another one
 No module imports its framework before a function of it is called.
 """
 
@@ -34,8 +35,10 @@ ROOTS = {"pytorch": ("torch",), "keras": ("keras", "tensorflow"), "jax": ("jax",
          "sklearn": ("sklearn",)}
 """The packages without which no object of the planet can exist."""
 
-EXTRAS = {"pytorch": "pytorch", "keras": "tensorflow", "jax": "jax", "sklearn": "sklearn"}
-"""The extra of this package that installs the planet's framework."""
+PACKAGES = {"pytorch": "torch safetensors", "keras": "tensorflow keras", "jax": "jax flax",
+            "sklearn": "scikit-learn"}
+"""What to install for a planet: the extras of pyproject.toml, by their own names because another
+package is published under ours."""
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
@@ -54,7 +57,7 @@ def module(planet: str):
     root = ROOTS[planet][0]
     if importlib.util.find_spec(root) is None:
         raise MachineError(f"{planet} needs the Python package {root}, which is not installed: "
-                           f"pip install 'planetbridging[{EXTRAS[planet]}]'")
+                           f"pip install {PACKAGES[planet]}")
     return importlib.import_module(f"{__name__}.{PLANETS[planet]}")
 
 

@@ -24,6 +24,8 @@ from .signature import bind, claim, leaf_names, one_line, plain
 MODULE = "jax"
 VERSIONS = {"jax": ["0.10"], "flax": ["0.12"]}
 
+NETWORKS = "a Flax module, (module, variables), (function, parameters), or a function with --params"
+
 MODES = {"train": False, "training": False, "is_training": False, "deterministic": True,
          "use_running_average": True}
 """What a call that asks for its mode is told."""
@@ -103,8 +105,7 @@ def with_weights(obj, path: str):
 
     An nnx module is copied; (function, parameters) keeps the structure of its parameters.
     """
-    with np.load(path, allow_pickle=False) as file:
-        flat = {key.replace(".", "/"): file[key] for key in file.files}
+    flat = {key.replace(".", "/"): array for key, array in _read_npz(path).items()}
     network, old = obj if isinstance(obj, tuple) else (obj, {})
     if _is_nnx(network):
         return _nnx_with(network, flat, path)
@@ -113,6 +114,18 @@ def with_weights(obj, path: str):
     if not any(key.startswith("params/") for key in flat):
         flat = {f"params/{key}": array for key, array in flat.items()}
     return network, nested(flat)
+
+
+def _read_npz(path: str) -> dict:
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.lib.npyio.NpzFile):
+            return dict(found)
+    except OSError:
+        raise
+    except Exception as error:  # a file may be wrong in any way
+        raise BridgeError(f"{path}: cannot be read as parameters: {one_line(error)}") from error
+    raise BridgeError(f"{path}: holds one array, expected a .npz of parameters by name")
 
 
 def nested(flat: dict) -> dict:

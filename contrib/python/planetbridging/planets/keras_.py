@@ -15,9 +15,9 @@ import sys
 
 import numpy as np
 
-from ..graph import BridgeError, Builder, Graph, bind_inputs
+from ..graph import BridgeError, Builder, Graph, UsageError, bind_inputs
 from . import installed_version
-from .signature import Binding, bind, claim, leaf_names, one_line, plain
+from .signature import Binding, bind, claim, leaf_names, one_line, plain, warn_precision
 
 MODULE = "keras"
 VERSIONS = {"keras": ["3.15"], "tensorflow": ["2.21"]}
@@ -56,10 +56,22 @@ def owns(obj) -> bool:
 
 def load(path: str):
     """The model in a .keras file; code that the file may hold (Lambda layers) is refused."""
+    return _load(path, safe=True)
+
+
+def load_trusted(path: str):
+    """The model in a .keras file, with the code that it may hold."""
+    return _load(path, safe=False)
+
+
+def _load(path: str, safe: bool):
     keras = framework()
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=safe)
     except Exception as error:  # a file may be wrong in any way
+        if safe and "safe_mode=False" in str(error):
+            raise UsageError(f"{path}: holds Python code, which runs when the model does; "
+                             "if you know where it comes from, say --trust") from error
         raise BridgeError(f"{path}: Keras cannot load it: {one_line(error)}") from error
 
 
@@ -98,7 +110,9 @@ def emit(obj, *, example=None, name=None) -> Graph:
     if not theirs:
         builder.reserve(names)
     outputs = tracer.walk(*recorded, traced=own is None)
-    return builder.finish([value.name for value in keras.tree.flatten(outputs)], names)
+    graph = builder.finish([value.name for value in keras.tree.flatten(outputs)], names)
+    warn_precision(graph)
+    return graph
 
 
 def native(obj, inputs) -> dict[str, np.ndarray]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph import BridgeError, Builder
+from ..graph import BridgeError, BridgeWarning, Builder, Graph
+
+LINE_MAX = 240
+"""Characters of an error that are worth reading."""
 
 NOT_INPUTS = {"self", "training", "train", "is_training", "mask", "deterministic", "rngs",
               "use_running_average", "out_sharding"}
@@ -102,11 +106,26 @@ def plain(array: np.ndarray) -> np.ndarray:
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, in one line that is not too long.
+    """What an error says, in one line that is not too long and shows where it was cut.
 
-    Keras puts where it happened in front of what happened, and colours the latter.
+    Keras puts where it happened in front of what happened, colours the latter, and prints arrays.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = re.sub(r"\[\[.*\]\]", "[...]", text, flags=re.DOTALL)
     lines = [" ".join(line.split()) for line in text.split("\n") if line.strip()]
     told = [line for line in lines if not line.startswith("Exception encountered when calling")]
-    return (told or lines or [type(error).__name__])[0][:200]
+    line = (told or lines or [type(error).__name__])[0]
+    return line if len(line) <= LINE_MAX else line[:LINE_MAX - 4] + " ..."
+
+
+def warn_precision(graph: Graph) -> None:
+    """Say so where a framework computes in 16 bits, as it does on weights of 16 bits.
+
+    Loom decodes such weights exactly and computes in float32.
+    """
+    kinds = {tensor.dtype for node in graph.nodes for tensor in node.tensors}
+    for kind, step in (("float16", "1e-3"), ("bfloat16", "8e-3")):
+        if kind in kinds:
+            warnings.warn(f"the network computes in {kind}, Loom in float32 on the same weights: "
+                          f"differences near {step} are {kind}'s own (--atol)", BridgeWarning,
+                          stacklevel=3)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..graph import Builder, BridgeError, Graph, bind_inputs
 from . import installed_version
+from .signature import one_line
 
 MODULE = "sklearn"
 VERSIONS = {"sklearn": ["1.9"]}
@@ -52,15 +53,28 @@ def native(obj, inputs) -> dict[str, np.ndarray]:
     x = bind_inputs(["x"], inputs)["x"]
     for method in ("predict_proba", "predict", "transform"):
         if hasattr(obj, method):
-            return {"y": np.asarray(getattr(obj, method)(x))}
+            return {"y": np.asarray(_answer(obj, method, x))}
     raise BridgeError(f"{type(obj).__name__} has none of predict_proba, predict, transform")
+
+
+def _answer(obj, method: str, x):
+    try:
+        return getattr(obj, method)(x)
+    except (TypeError, ValueError) as error:  # what scikit-learn says of inputs that do not fit
+        raise BridgeError(f"{type(obj).__name__} cannot run these inputs: {one_line(error)}") \
+            from error
 
 
 def load_trusted(path: str):
     """The estimator in a pickle or joblib file.  Loading runs whatever code the file holds."""
     import joblib
 
-    return joblib.load(path)
+    try:
+        return joblib.load(path)
+    except OSError:
+        raise
+    except Exception as error:  # a file may be wrong in any way
+        raise BridgeError(f"{path}: cannot be loaded: {one_line(error)}") from error
 
 
 def steps(obj, prefix=""):

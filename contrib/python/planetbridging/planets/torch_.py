@@ -19,7 +19,7 @@ import numpy as np
 
 from ..graph import BridgeError, BridgeWarning, Builder, Graph, Problem, Unsupported, bind_inputs
 from . import installed_version
-from .signature import leaf_names
+from .signature import leaf_names, one_line, warn_precision
 
 MODULE = "torch"
 VERSIONS = {"torch": ["2.15"]}
@@ -50,6 +50,7 @@ def emit(obj, *, example=None, name=None) -> Graph:
     builder = Builder("pytorch", versions, name or type(obj).__name__.lower(), supported())
     translator = Translator(builder, program, obj)
     graph = translator.run(list(inputs), exported_outputs(program))
+    warn_precision(graph)
     _warn_fixed(graph)
     _warn_ranges(program, translator.symbols)
     return graph
@@ -58,15 +59,19 @@ def emit(obj, *, example=None, name=None) -> Graph:
 def native(obj, inputs) -> dict[str, np.ndarray]:
     """The module's own outputs on the CPU, in eval mode, without gradients.
 
-    Float inputs are converted to the dtype of the module's parameters, as `emit` does; float16 and
-    bfloat16 outputs are returned as float32, exactly.
+    Float inputs are converted to the dtype of the module's parameters, as `emit` does; bfloat16
+    outputs are returned as float32, exactly, because NumPy has no such type.
     """
     import torch
 
     tensors = example_tensors(obj, inputs)
     args, kwargs = arguments(obj, tensors)
     with evaluating(obj), torch.no_grad():
-        result = obj(*args, **kwargs)
+        try:
+            result = obj(*args, **kwargs)
+        except Exception as error:  # any error of the user's own code may come
+            raise BridgeError(f"{type(obj).__name__} cannot run these inputs: "
+                              f"{one_line(error)}") from error
     leaves = named_leaves(result, torch.Tensor)
     names = Builder("pytorch", {}, "").reserve([*tensors, *leaves])[len(tensors):]
     return {name: to_numpy(leaf) for name, leaf in zip(names, leaves.values())}
@@ -184,10 +189,10 @@ def to_tensor(array, dtype):
 
 
 def to_numpy(tensor) -> np.ndarray:
-    """A result's values; 16-bit floats widened to float32."""
+    """A result's values; bfloat16 widened to float32."""
     import torch
 
-    if tensor.dtype in (torch.bfloat16, torch.float16):
+    if tensor.dtype is torch.bfloat16:
         tensor = tensor.float()
     return tensor.detach().cpu().numpy()
 

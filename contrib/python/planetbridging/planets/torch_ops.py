@@ -292,6 +292,8 @@ def dense(t: Translator, fx, x, weight, bias, axes):
     if w is None or (bias is not None and b is None):
         raise Refused("a weight or bias that is computed")
     plain, dtype = t.array(Weight(w.source))
+    if NUMPY.get(x.meta["val"].dtype) != dtype:
+        raise Refused(f"values of {NUMPY.get(x.meta['val'].dtype)} and a weight of {dtype}")
     if plain.ndim != 2 or (b and t.array(b)[0].ndim != 1):
         raise Refused("a weight that is no matrix or a bias that is no row")
     bias_array, bias_dtype = t.array(b) if b else (None, dtype)
@@ -327,6 +329,23 @@ def binary(op: str):
 def rsub(t: Translator, fx, a, b, alpha=1):
     """b - alpha * a."""
     return binary("sub")(t, fx, b, a, alpha=alpha)
+
+
+def negative(t: Translator, fx, x):
+    """x times -1, which changes the sign alone."""
+    return binary("mul")(t, fx, x, -1)
+
+
+def reciprocal(t: Translator, fx, x):
+    """1 / x."""
+    return binary("div")(t, fx, 1, x)
+
+
+def power(t: Translator, fx, x, exponent=2):
+    """x * x; other powers have no word."""
+    if exponent != 2:
+        raise Refused(f"exponent {exponent}")
+    return binary("mul")(t, fx, x, x)
 
 
 def common_dtype(a, b, op: str):
@@ -416,6 +435,10 @@ OPERATIONS = {
     "aten.mul.Scalar": binary("mul"),
     "aten.div.Tensor": binary("div"),
     "aten.div.Scalar": binary("div"),
+    "aten.neg.default": negative,
+    "aten.reciprocal.default": reciprocal,
+    "aten.square.default": power,
+    "aten.pow.Tensor_Scalar": power,
     "aten.cat.default": concat,
     "aten.view.default": reshape,
     "aten._unsafe_view.default": reshape,
