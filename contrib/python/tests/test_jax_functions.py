@@ -144,6 +144,26 @@ def test_inputs_that_do_not_fit_are_data_at_fault():
         planets.module("jax").native(Mlp(nnx.Rngs(0)), batches(5)[0])
 
 
+def test_what_is_no_network_is_told_what_one_is(command, module_file):
+    module_file("net", "def twice(x):\n    return x * 2\n")
+    assert command("emit", "jax", "net:twice") == (
+        3, b"", "planetbridging: builtins.function is no network of jax: expected a Flax module, "
+        "(module, variables), (function, parameters), or a function with --params\n")
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04 cut", b"words", b"\x93NUMPY"])
+def test_parameters_that_cannot_be_read_are_data_at_fault(tmp_path, data):
+    (tmp_path / "p.npz").write_bytes(data)
+    with pytest.raises(BridgeError, match=r"p\.npz: cannot be read as parameters: ."):
+        planets.module("jax").with_weights(Mlp(nnx.Rngs(0)), str(tmp_path / "p.npz"))
+
+
+def test_parameters_have_names(tmp_path):
+    np.save(tmp_path / "p.npy", np.ones(2))
+    with pytest.raises(BridgeError, match=r"p\.npy: holds one array, expected a \.npz of "):
+        planets.module("jax").with_weights(Mlp(nnx.Rngs(0)), str(tmp_path / "p.npy"))
+
+
 def test_all_problems_are_named_at_once():
     class Inner(nn.Module):
         @nn.compact

@@ -18,7 +18,7 @@ from keras_networks import (
     sequential,
     subclassed,
 )
-from planetbridging import BridgeError, emit, native, planets, stream
+from planetbridging import BridgeError, BridgeWarning, emit, native, planets, stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -416,10 +416,24 @@ def test_a_saved_model_and_its_weights(tmp_path, whole_path):
         module.load(str(tmp_path / "bad.keras"))
 
 
-def test_a_lambda_in_a_file_is_not_run(tmp_path):
+def test_a_lambda_in_a_file_is_not_run_without_trust(command, tmp_path):
     sequential(layers.Lambda(lambda x: x * 2)).save(tmp_path / "l.keras")
-    with pytest.raises(BridgeError, match=r"l\.keras: Keras cannot load it: .*[Ll]ambda"):
-        planets.module("keras").load(str(tmp_path / "l.keras"))
+    assert command("emit", "keras", "l.keras") == (
+        2, b"", "planetbridging: l.keras: holds Python code, which runs when the model does; "
+        "if you know where it comes from, say --trust\n")
+    status, out, err = command("emit", "keras", "l.keras", "--trust")
+    assert (status, err) == (0, "")
+    assert operations(stream.StreamDocument.parse(io.BytesIO(out))) == ["constant", "mul"]
+
+
+@pytest.mark.parametrize("dtype, step", [("float16", "1e-3"), ("bfloat16", "8e-3")])
+def test_arithmetic_of_16_bits_is_said(dtype, step):
+    net = keras.Sequential([keras.Input((4,)), layers.Dense(3, dtype=dtype)])
+    with pytest.warns(BridgeWarning) as found:
+        emit(net)
+    assert [str(w.message) for w in found] == [
+        f"the network computes in {dtype}, Loom in float32 on the same weights: differences near "
+        f"{step} are {dtype}'s own (--atol)"]
 
 
 def test_emitting_twice_gives_the_same_bytes():

@@ -140,3 +140,16 @@ def test_inputs_that_do_not_fit_are_data_at_fault():
         net = sequential(layers.Dense(2))
         net.name = "s"
         native(net, batches(5)[0])
+
+
+def test_what_keras_says_of_shapes_is_told_without_the_values():
+    with pytest.raises(BridgeError) as error:
+        native(sequential(layers.Dense(2)), np.ones((2, 3, 4), np.float32))
+    assert "Expected shape (None, 4), but input has incompatible shape (2, 3, 4)" in str(error.value)
+
+
+def test_a_line_that_is_cut_says_so():
+    assert one_line(ValueError("word " * 20)) == ("word " * 20).strip()
+    line = one_line(ValueError("word " * 200))
+    assert len(line) <= LINE_MAX and line.endswith(" ...")
+    assert one_line(ValueError("got [[1.\n 2.]\n [3.]] of shape (2, 2)")) == "got [...] of shape (2, 2)"
