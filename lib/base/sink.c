@@ -17,26 +17,19 @@
 /* Temporary names that exist now, for loom_abandon: more files at once are not worth a signal's while. */
 static char *volatile doomed[16];
 
+/* The place that holds `from` holds `to` from now on; threads may do so at once. */
 static void
-doom(char *name)
+exchange(char *from, char *to)
 {
+	char *expected;
 	size_t i;
 
-	for (i = 0; i < sizeof(doomed) / sizeof(doomed[0]); i++)
-		if (doomed[i] == NULL) {
-			doomed[i] = name;
+	for (i = 0; i < sizeof(doomed) / sizeof(doomed[0]); i++) {
+		expected = from;
+		if (__atomic_compare_exchange_n(&doomed[i], &expected, to, 0, __ATOMIC_SEQ_CST,
+			__ATOMIC_SEQ_CST))
 			return;
-		}
-}
-
-static void
-spare(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(doomed) / sizeof(doomed[0]); i++)
-		if (doomed[i] == name)
-			doomed[i] = NULL;
+	}
 }
 
 void
@@ -107,7 +100,7 @@ static void
 name(struct lm_sink *s)
 {
 	s->named = 1;
-	doom(s->temporary);
+	exchange(NULL, s->temporary);
 }
 
 static int
@@ -255,7 +248,7 @@ take_name(struct lm_sink *s, struct loom_error *err)
 	if (rename(s->temporary, s->path) < 0)
 		return lm_fail_sys(err, errno, "cannot rename it into place");
 	s->named = 0;
-	spare(s->temporary);
+	exchange(s->temporary, NULL);
 	return 0;
 }
 
@@ -288,7 +281,7 @@ lm_sink_free(struct lm_sink *s)
 		(void)close(s->fd);
 	if (s->named) {
 		(void)unlink(s->temporary);
-		spare(s->temporary);
+		exchange(s->temporary, NULL);
 	}
 	lm_buf_release(&s->buf);
 	lm_free(s->path);

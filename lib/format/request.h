@@ -65,7 +65,7 @@ struct lm_request_layer {
 	struct lm_field field[LM_REQ_FIELDS - LM_LAYER_FIRST];
 };
 
-#define LM_LAYER_FIELD(layer, id) (&(layer)->field[(id)-LM_LAYER_FIRST])
+#define LM_LAYER_FIELD(layer, id) ((layer)->field + (-LM_LAYER_FIRST + (id)))
 
 struct lm_request_body {
 	struct lm_field field[LM_REQ_FIELDS];

@@ -30,13 +30,15 @@ struct lm_dims {
 	const struct lm_dim *dim;
 };
 
-/* Names and the extents they stand for in one run. */
+/* A name and the extent that it stands for in one run. */
+struct lm_size {
+	const char *name;
+	uint64_t value;
+};
+
 struct lm_sizes {
-	size_t n, room;
-	struct lm_size {
-		const char *name;
-		uint64_t value;
-	} * size;
+	size_t n;
+	struct lm_size *size;
 };
 
 /* Is text a well-formed expression?  Is it a bare name? */

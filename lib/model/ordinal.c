@@ -38,7 +38,7 @@ apart32(uint32_t u, uint32_t v)
 typedef uint32_t v4u __attribute__((vector_size(16)));
 typedef int32_t v4i __attribute__((vector_size(16)));
 
-#define V_ORDINAL(u) ((((u)&0x7fffffffu) ^ (v4u)((v4i)(u) >> 31)) - (v4u)((v4i)(u) >> 31))
+#define V_ORDINAL(u) (((0x7fffffffu & (u)) ^ (v4u)((v4i)(u) >> 31)) - (v4u)((v4i)(u) >> 31))
 
 /* Four pairs at a time, up to a multiple of four; distances are compared as d - 2^31, signed. */
 static uint32_t

@@ -15,7 +15,7 @@ static int
 give(struct loom_run *run, const struct loom_model *m, size_t i, struct loom_error *err)
 {
 	static struct lm_size names[LOOM_RANK];
-	struct lm_sizes sizes = { 0, LOOM_RANK, names };
+	struct lm_sizes sizes = { 0, names };
 	const struct lm_input *in = &m->inputs[i];
 	struct loom_tensor t = { .name = "x", .dtype = "float32", .data = zeros };
 	uint64_t count = 1;

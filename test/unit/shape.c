@@ -6,7 +6,7 @@
 #include "layer/shape.h"
 
 static struct lm_size known[] = { { "batch", 6 }, { "s", 5 }, { "zero", 0 }, { "_x1", 2 } };
-static const struct lm_sizes sizes = { 4, 4, known };
+static const struct lm_sizes sizes = { 4, known };
 
 static const struct {
 	const char *text;

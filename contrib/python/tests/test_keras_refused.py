@@ -16,6 +16,7 @@ from keras_networks import (
     subclassed,
 )
 from planetbridging import BridgeError, Unsupported, emit, native
+from planetbridging.planets.signature import LINE_MAX, one_line
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
