@@ -168,6 +168,15 @@ def test_a_diff_fails_the_table(tmp_path, capsys):
     assert lines[-1] == "59 passed, 1 failed"
 
 
+def test_labels_that_are_not_the_kept_ones_fail_the_table(tmp_path, capsys):
+    for model in ids:
+        report(tmp_path / "jax" / model, "PASS", 0.0)
+    kept = tmp_path / "kept"
+    kept.write_text(LABELS.read_text().replace(f"jax/{ids[0]} same", f"jax/{ids[0]} different"))
+    assert steps.main(["table", str(FACTS), str(kept), str(tmp_path), "jax"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "60 passed, 1 failed"
+
+
 def test_a_fault_that_passes_fails_the_table(tmp_path, capsys):
     for model in ids:
         report(tmp_path / "jax" / model, "PASS", 0.0)

@@ -73,6 +73,13 @@ def test_an_unknown_planet_is_refused():
     assert done.stderr == "demo: PLANET is 'venus', not one of: sklearn pytorch tensorflow jax\n"
 
 
+def test_programs_that_are_not_built_are_said(tmp_path):
+    done = run_script(PYTHON=sys.executable, DEMO_DIR=str(tmp_path), OUT="build/none")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == (f"demo: {ROOT}/build/none/bin has no programs: run it as 'make demo', "
+                           "which builds them\n")
+
+
 @needs_programs
 def test_the_demo_passes_and_then_differs(tmp_path):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")

@@ -144,6 +144,14 @@ def test_inputs_that_do_not_fit_are_data_at_fault():
         planets.module("jax").native(Mlp(nnx.Rngs(0)), batches(5)[0])
 
 
+def test_several_arrays_for_one_parameter_are_told():
+    wrong = {"left": np.ones((2, 4), np.float32), "right": np.ones((2, 4), np.float32)}
+    for use in (lambda: emit(Mlp(nnx.Rngs(0)), example=wrong),
+                lambda: planets.module("jax").native(Mlp(nnx.Rngs(0)), wrong)):
+        with pytest.raises(BridgeError, match=r" \(x was given a dict of left, right\)"):
+            use()
+
+
 def test_what_is_no_network_is_told_what_one_is(command, module_file):
     module_file("net", "def twice(x):\n    return x * 2\n")
     assert command("emit", "jax", "net:twice") == (

@@ -70,7 +70,7 @@ def emit(obj, *, example=None, name=None) -> Graph:
     try:
         trace = jax_modules.trace(network, binding)
     except Exception as error:  # any error of the user's own code may come
-        problem = ("the model", network.name, _why(error))
+        problem = ("the model", network.name, _why(error) + binding.note)
         raise Unsupported([problem], jax_trace.SUPPORTED) from error
     for input_name, spec in zip(binding.names, trace.specs):
         builder.input(input_name, "float32", [jax_trace.size(dim) for dim in spec.shape])
@@ -92,7 +92,7 @@ def native(obj, inputs) -> dict[str, np.ndarray]:
         try:
             result = network.run(network.weights, args, {**named, **mode(network.call)})
         except (TypeError, ValueError, errors.FlaxError) as error:
-            what = f"{network.name} cannot run these inputs: {one_line(error)}"
+            what = f"{network.name} cannot run these inputs: {one_line(error)}{binding.note}"
             raise BridgeError(what) from error
     found, _ = jax.tree_util.tree_flatten_with_path(result)
     names = claim(binding.names, leaf_names([key_path(path) for path, _ in found]))

@@ -34,6 +34,13 @@ class Binding:
     def names(self) -> list[str]:
         return list(self.arrays)
 
+    @property
+    def note(self) -> str:
+        """For messages: which parameter takes several arrays as a dict, which may not be meant."""
+        said = [f" ({parameter} was given a dict of {', '.join(place)})"
+                for parameter, place in self.places if not isinstance(place, str)]
+        return "".join(said)
+
     def arguments(self, values: dict) -> tuple[list, dict]:
         """Positional and keyword arguments of the call, `values` standing for the arrays."""
         positional, named = [], {}
