@@ -13,7 +13,7 @@ import pytest
 from flax import linen as nn
 from flax import nnx
 
-from planetbridging import BridgeError, emit, planets, stream
+from planetbridging import BridgeError, BridgeWarning, emit, planets, stream
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_dense_on_the_last_axis_of_three(whole_path):
     document = whole_path("jax", net, *batches(3, 4))
     assert document.nodes[1]["params"] == {"shape": ["batch", 15]}
     merged = linen(lambda s, x: nn.Dense(5)(x).reshape(-1, 5), 3, 4)
-    assert whole_path("jax", merged, *batches(3, 4)).nodes[1]["params"] == {"shape": ["3*batch", 5]}
+    assert whole_path("jax", merged, *batches(3, 4)).nodes[1]["params"] == {"shape": ["batch*d1", 5]}
 
 
 def test_shared_layers_are_tied(whole_path):
@@ -385,3 +385,18 @@ def test_from_the_command_line(command, module_file, tmp_path):
         "native", "jax", "net:build", "--params", "p.npz", "--input", "x.npy"
     )
     assert (status, err) == (0, "") and np.load(io.BytesIO(out)).shape == (5, 2)
+
+
+def test_axes_between_the_first_and_the_last_may_have_any_size(whole_path):
+    net = linen(lambda s, x: nn.Dense(3)(nn.relu(nn.Dense(5)(x))), 4)
+    document = whole_path("jax", net, *batches(3, 4, sizes=(2,)), *batches(5, 4, sizes=(7,)))
+    assert document.head["inputs"][0]["shape"] == ["batch", "d1", 4]
+
+
+def test_axes_that_the_call_fixes_are_said(whole_path):
+    net = linen(lambda s, x: nn.Dense(3)(x.reshape(x.shape[0], -1)), 3, 4)
+    example, = batches(3, 4, sizes=(2,))
+    with pytest.warns(BridgeWarning, match="^Net works for any batch, but its inputs' other axes "
+                      "are fixed at the sizes of the example$"):
+        graph = emit(net, example=example)
+    assert graph.inputs[0].shape == ["batch", 3, 4]

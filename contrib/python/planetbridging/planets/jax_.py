@@ -11,13 +11,14 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
 
-from ..graph import BridgeError, Builder, Graph, Unsupported
+from ..graph import BridgeError, BridgeWarning, Builder, Graph, Unsupported
 from . import installed_version
 from .signature import bind, claim, leaf_names, one_line, plain
 
@@ -58,17 +59,32 @@ def owns(obj) -> bool:
 
 def emit(obj, *, example=None, name=None) -> Graph:
     """The network as a graph; `example` gives the shapes, the first axis is any batch."""
-    from . import jax_modules, jax_trace
+    from . import jax_modules
 
     network = take_apart(obj)
     if example is None:
         raise BridgeError(f"{network.name} does not say the shapes of its inputs: "
                           "give an example of them")
     binding = bind(network.call, example)
+    if not jax_modules.middle_axes(binding.arrays.values()):
+        return _graph(network, binding, name, middle=False)
+    try:
+        return _graph(network, binding, name, middle=True)
+    except Unsupported:
+        graph = _graph(network, binding, name, middle=False)
+    warnings.warn(f"{network.name} works for any batch, but its inputs' other axes are fixed at "
+                  "the sizes of the example", BridgeWarning, stacklevel=3)
+    return graph
+
+
+def _graph(network, binding, name, middle: bool) -> Graph:
+    """The graph with a symbolic batch, and with `middle` every axis but the last symbolic."""
+    from . import jax_modules, jax_trace
+
     versions = {package: installed_version(package) for package in ("jax", "flax", "numpy")}
     builder = Builder("jax", versions, name or network.name, jax_trace.SUPPORTED)
     try:
-        trace = jax_modules.trace(network, binding)
+        trace = jax_modules.trace(network, binding, middle)
     except Exception as error:  # any error of the user's own code may come
         problem = ("the model", network.name, _why(error) + binding.note)
         raise Unsupported([problem], jax_trace.SUPPORTED) from error

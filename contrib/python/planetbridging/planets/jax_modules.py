@@ -48,11 +48,11 @@ class Trace:
     root: str
 
 
-def trace(network, binding) -> Trace:
-    """The jaxpr of `network` for any size of the batch axis."""
+def trace(network, binding, middle: bool) -> Trace:
+    """The jaxpr of `network` for any size of the batch axis, with `middle` of all but the last."""
     from .jax_ import key_path, mode
 
-    specs = _specs(list(binding.arrays.values()))
+    specs = _specs(list(binding.arrays.values()), middle)
     named_mode = mode(network.call)
     paths = {}
 
@@ -77,15 +77,29 @@ def scope_of(name_stack) -> tuple[str, str] | None:
     return found[-1] if found else None
 
 
-def _specs(arrays) -> list:
+def middle_axes(arrays) -> bool:
+    """Whether an input has axes between its first and its last, which may be of any size too."""
+    return any(array.ndim > 2 for array in arrays)
+
+
+def _specs(arrays, middle: bool) -> list:
     """Shapes of the inputs with a symbolic batch: the first axis of the first array that has two
-    or more, and all first axes of that size."""
+    or more, and all first axes of that size; with `middle` also d1, d2, ... up to the last axis."""
     dtypes = [jax.dtypes.canonicalize_dtype(array.dtype) for array in arrays]
     wide = [array.shape[0] for array in arrays if array.ndim > 1]
     if not wide:
         return [jax.ShapeDtypeStruct(a.shape, d) for a, d in zip(arrays, dtypes)]
-    batch, = jax.export.symbolic_shape("batch")
-    shapes = [(batch,) + a.shape[1:] if a.shape[:1] == (wide[0],) else a.shape for a in arrays]
+    most = max(array.ndim for array in arrays)
+    names = ["batch", *(f"d{axis}" for axis in range(1, most))]
+    batch, *free = jax.export.symbolic_shape(", ".join(names))
+    shapes = []
+    for array in arrays:
+        shape = list(array.shape)
+        if array.shape[:1] == (wide[0],):
+            shape[0] = batch
+        if middle:
+            shape[1:-1] = free[:max(array.ndim - 2, 0)]
+        shapes.append(tuple(shape))
     return [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in zip(shapes, dtypes)]
 
 
