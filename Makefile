@@ -113,7 +113,7 @@ demo:
 planets:
 	@contrib/install-deps planets
 
-install: all
+install: programs
 	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
 	install -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(out)/libloom.a $(DESTDIR)$(PREFIX)/lib

@@ -77,7 +77,7 @@ int
 lm_fail_in(struct loom_error *err, const char *source)
 {
 	if (err->source[0] == '\0')
-		lm_tail(err->source, sizeof(err->source), source);
+		lm_tail(err->source, sizeof(err->source), *source != '\0' ? source : "''");
 	return -1;
 }
 

@@ -108,6 +108,8 @@ open_regular(struct lm_sink *s, const char *path, struct loom_error *err)
 {
 	size_t n = strlen(path) + 1;
 
+	if (n == 1)
+		return lm_fail_sys(err, ENOENT, "cannot make it");
 	s->path = lm_alloc(n, 1, err);
 	s->temporary = temporary_name(path, err);
 	if (s->path == NULL || s->temporary == NULL)

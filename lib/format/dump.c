@@ -9,6 +9,22 @@
 
 /* ---- one line's parts ---- */
 
+/* Text of the file's, which may hold anything: a line stays one. */
+static void
+put_words(FILE *out, const char *before, const char *s)
+{
+	(void)fputs(before, out);
+	for (; *s != '\0'; s++)
+		(void)putc((unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s, out);
+}
+
+static void
+put_named(FILE *out, const char *key, const char *s)
+{
+	(void)fprintf(out, " %s", key);
+	put_words(out, "=", s);
+}
+
 /* As many digits as the dtype is worth. */
 static void
 put_number(FILE *out, const char *key, json_t *value, int wide)
@@ -32,7 +48,7 @@ static void
 put_text(FILE *out, const char *key, json_t *value)
 {
 	if (value != NULL)
-		(void)fprintf(out, " %s=%s", key, json_string_value(value));
+		put_named(out, key, json_string_value(value));
 }
 
 /* Names of tensors, "-" where one is absent. */
@@ -44,7 +60,7 @@ put_names(FILE *out, const char *key, json_t *list)
 
 	(void)fprintf(out, " %s=", key);
 	json_array_foreach(list, i, name)
-		(void)fprintf(out, "%s%s", i > 0 ? "," : "",
+		put_words(out, i > 0 ? "," : "",
 		    json_is_string(name) ? json_string_value(name) : "-");
 }
 
@@ -59,7 +75,7 @@ put_shape(FILE *out, json_t *list, int any)
 	json_array_foreach(list, i, dim) {
 		(void)fputs(i > 0 ? ", " : "", out);
 		if (json_is_string(dim))
-			(void)fputs(json_string_value(dim), out);
+			put_words(out, "", json_string_value(dim));
 		else
 			(void)fprintf(out, "%lld", (long long)json_integer_value(dim));
 	}
@@ -85,7 +101,9 @@ put_tensor(FILE *out, const char *what, const char *name, const char *slot, json
 		strncmp(dtype, "uint", 4) == 0) &&
 	    json_object_get(t, "scale") == NULL;
 
-	(void)fprintf(out, "%s %s%s%s", what, name, *slot != '\0' ? "." : "", slot);
+	(void)fputs(what, out);
+	put_words(out, " ", name);
+	put_words(out, *slot != '\0' ? "." : "", slot);
 	put_text(out, "same", json_object_get(t, "same"));
 	if (dtype == NULL) {
 		(void)fputs("\n", out);
@@ -116,7 +134,7 @@ put_params(FILE *out, json_t *params, struct loom_error *err)
 	json_object_foreach(params, key, value) {
 		lm_buf_clear(&text);
 		r = r < 0 || json_is_string(value) ? r : lm_go_json(&text, value, err);
-		(void)fprintf(out, " %s=%s", key,
+		put_named(out, key,
 		    json_is_string(value) ? json_string_value(value)
 			: r < 0		  ? ""
 					  : text.data);
@@ -132,13 +150,14 @@ put_node(FILE *out, json_t *node, struct loom_error *err)
 	json_t *made = json_object_get(node, "out"), *tensor;
 	size_t i;
 
-	(void)fprintf(out, "node %s %s", name, json_string_value(json_object_get(node, "op")));
+	put_words(out, "node ", name);
+	put_words(out, " ", json_string_value(json_object_get(node, "op")));
 	put_text(out, "cell", json_object_get(node, "cell"));
 	put_names(out, "in", json_object_get(node, "in"));
 	if (made != NULL)
 		put_names(out, "out", made);
 	else
-		(void)fprintf(out, " out=%s", name);
+		put_named(out, "out", name);
 	if (put_params(out, json_object_get(node, "params"), err) < 0)
 		return -1;
 	(void)fputs("\n", out);
@@ -151,8 +170,8 @@ put_node(FILE *out, json_t *node, struct loom_error *err)
 static void
 put_input(FILE *out, json_t *input)
 {
-	(void)fprintf(out, "input %s %s", json_string_value(json_object_get(input, "name")),
-	    json_string_value(json_object_get(input, "dtype")));
+	put_words(out, "input ", json_string_value(json_object_get(input, "name")));
+	put_words(out, " ", json_string_value(json_object_get(input, "dtype")));
 	put_shape(out, json_object_get(input, "shape"), json_object_get(input, "any") != NULL);
 	(void)fputs("\n", out);
 }
@@ -163,8 +182,11 @@ put_lines(FILE *out, const char *what, json_t *list)
 	json_t *text;
 	size_t i;
 
-	json_array_foreach(list, i, text)
-		(void)fprintf(out, "%s %s\n", what, json_string_value(text));
+	json_array_foreach(list, i, text) {
+		(void)fputs(what, out);
+		put_words(out, " ", json_string_value(text));
+		(void)fputs("\n", out);
+	}
 }
 
 static void
@@ -190,8 +212,11 @@ put_contents(FILE *out, json_t *contents, struct loom_error *err)
 	put_head(out, contents);
 	for (i = 0; i < 2; i++) {
 		item = json_object_get(contents, keys[i]);
-		if (item != NULL)
-			(void)fprintf(out, "%s %s\n", keys[i], json_string_value(item));
+		if (item == NULL)
+			continue;
+		(void)fputs(keys[i], out);
+		put_words(out, " ", json_string_value(item));
+		(void)fputs("\n", out);
 	}
 	json_array_foreach(json_object_get(contents, "inputs"), i, item)
 		put_input(out, item);

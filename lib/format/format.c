@@ -60,32 +60,38 @@ fail_unknown(struct lm_source *s, enum lm_holds holds, const struct lm_format_op
 	return lm_source_fail(s, err, LOOM_EFORMAT, "not a %s (expected one of: %s)", kind, names);
 }
 
-const struct lm_format_ops *
-lm_format_sniff(struct lm_source *s, enum lm_holds holds, struct loom_error *err)
+int
+lm_format_of(struct lm_source *s, const struct lm_format_ops **of, struct loom_error *err)
 {
-	const struct lm_format_ops *best = NULL, *other = NULL;
 	const unsigned char *head;
 	int score, most = 0;
 	size_t len, i;
 
+	*of = NULL;
 	if (lm_source_peek(s, &head, LM_SNIFF, &len, err) < 0)
-		return NULL;
-	if (len == 0) {
-		(void)lm_source_fail(s, err, LOOM_ETRUNCATED,
+		return -1;
+	if (len == 0)
+		return lm_source_fail(s, err, LOOM_ETRUNCATED,
 		    "is empty: did the program that writes it fail?");
-		return NULL;
-	}
 	for (i = 0; i < ROWS; i++) {
 		score = table[i]->sniff != NULL ? table[i]->sniff(head, len) : 0;
-		if (score <= most)
-			continue;
-		most = score;
-		if (table[i]->holds == holds && (table[i]->can & LM_READ))
-			best = table[i];
-		else
-			other = table[i];
+		if (score > most) {
+			most = score;
+			*of = table[i];
+		}
 	}
-	if (best == NULL)
-		(void)fail_unknown(s, holds, other, err);
-	return best;
+	return 0;
+}
+
+const struct lm_format_ops *
+lm_format_sniff(struct lm_source *s, enum lm_holds holds, struct loom_error *err)
+{
+	const struct lm_format_ops *of;
+
+	if (lm_format_of(s, &of, err) < 0)
+		return NULL;
+	if (of != NULL && of->holds == holds && (of->can & LM_READ))
+		return of;
+	(void)fail_unknown(s, holds, of, err);
+	return NULL;
 }

@@ -31,6 +31,9 @@ struct lm_format_ops {
 
 const struct lm_format_ops *lm_format_at(size_t i); /* NULL: past the end */
 const struct lm_format_ops *lm_format_find(const char *name);
+/* The format whose bytes these are, of any kind, without consuming any; NULL: none of ours. */
+int lm_format_of(struct lm_source *, const struct lm_format_ops **,
+    struct loom_error *) LOOM_MUST_CHECK;
 /*
  * The format of what the source holds, without consuming any of it; NULL with LOOM_EFORMAT when no
  * reader of that kind knows it (the message names the formats that are read).

@@ -259,11 +259,18 @@ read_links(struct loom_model *model, struct lm_node *node, const json_t *json, c
 	json_t *in = NULL, *out = NULL;
 
 	if (lm_json_array(json, where, "in", 0, &in, err) < 0 ||
-	    lm_json_array(json, where, "out", 0, &out, err) < 0 ||
-	    read_names(model, node, in, where, 0, err) < 0 ||
-	    read_names(model, node, out, where, 1, err) < 0)
+	    lm_json_array(json, where, "out", 0, &out, err) < 0)
 		return -1;
-	return 0;
+	/* A list that is there is meant: an empty one does not ask for the default. */
+	if (in != NULL && json_array_size(in) == 0 && node->op->in_least > 0)
+		return lm_fail(err, LOOM_EFORMAT, "%s: \"in\" is empty, expected %u or more", where,
+		    node->op->in_least);
+	if (out != NULL && json_array_size(out) == 0)
+		return lm_fail(err, LOOM_EFORMAT, "%s: \"out\" is empty, expected %u or more",
+		    where, node->op->out_least);
+	if (read_names(model, node, in, where, 0, err) < 0)
+		return -1;
+	return read_names(model, node, out, where, 1, err);
 }
 
 int

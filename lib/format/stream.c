@@ -6,19 +6,22 @@
 
 #include "base/mem.h"
 
-static const char opening[] = "{\"loom_stream\"";
-
-int
-lm_stream_sniff(struct lm_source *source, int *is, struct loom_error *err)
+static int
+sniff(const unsigned char *head, size_t len)
 {
-	const unsigned char *p;
-	size_t got;
+	static const char opening[] = "{\"loom_stream\"";
 
-	if (lm_source_peek(source, &p, sizeof(opening) - 1, &got, err) < 0)
-		return -1;
-	*is = got == sizeof(opening) - 1 && memcmp(p, opening, got) == 0;
-	return 0;
+	return len >= sizeof(opening) - 1 && memcmp(head, opening, sizeof(opening) - 1) == 0 ? 100
+											     : 0;
 }
+
+const struct lm_format_ops lm_format_layer_stream = {
+	.name = "layer-stream",
+	.about = "a layer stream, for loom-stream",
+	.holds = LM_HOLDS_MODEL,
+	.can = LM_PIPE,
+	.sniff = sniff,
+};
 
 /* ---- lines ---- */
 

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/source.h"
 #include "format/entity.h"
+#include "format/format.h"
 #include "format/graph.h"
 
 enum { LM_STREAM_LINE = 1 << 20, LM_STREAM_NODES = 1 << 20 };
@@ -35,8 +36,8 @@ struct lm_stream {
 	double loss;	   /* the largest relative error of that */
 };
 
-/* Does it begin as version 2 does?  Consumes nothing. */
-int lm_stream_sniff(struct lm_source *, int *is, struct loom_error *) LOOM_MUST_CHECK;
+/* The row of version 2. */
+extern const struct lm_format_ops lm_format_layer_stream;
 
 /* The whole way from source to a committed checkpoint.  notes gets lines for standard error. */
 int lm_stream_convert(struct lm_source *, const struct loom_stream_options *, struct lm_buf *notes,

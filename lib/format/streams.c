@@ -63,13 +63,16 @@ read_any(struct lm_source *source, const struct loom_stream_options *options,
     struct loom_streamed *out, struct lm_buf *response, struct lm_buf *notes,
     struct loom_error *err)
 {
-	int is_two;
+	const struct lm_format_ops *of;
 
-	if (check_empty(source, err) < 0 || lm_stream_sniff(source, &is_two, err) < 0)
+	if (check_empty(source, err) < 0 || lm_format_of(source, &of, err) < 0)
 		return -1;
-	out->version = is_two ? 2 : 1;
-	if (!is_two)
+	out->version = of == &lm_format_layer_stream ? 2 : 1;
+	if (of == NULL)
 		return lm_request_answer(source, options, out, response, notes, err);
+	if (out->version == 1)
+		return lm_source_fail(source, err, LOOM_EFORMAT, "is %s, not a layer stream",
+		    of->about);
 	out->answered = 0;
 	return convert(source, options, notes, err);
 }

@@ -48,7 +48,7 @@ const struct lm_layer_ops lm_layer_constant = {
 	.out_most = 1,
 	.about = "y = value",
 	.params = { [SHAPE] = { "shape", LM_IS_INTS, 0, 0, NULL } },
-	.slots = { [VALUE] = { "value", "", { 0 }, 0, 1 + SHAPE } },
+	.slots = { [VALUE] = { "value", "", { 0 }, 0, 1 + SHAPE, 1 } },
 	.shape = shape,
 	.forward = forward,
 };

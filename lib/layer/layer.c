@@ -275,7 +275,8 @@ lm_prepare_slots(struct lm_preparing *p, struct loom_error *err)
 		memset(&p->slot[i], 0, sizeof(p->slot[i]));
 		if (w->dtype == NULL)
 			continue;
-		if (w->dtype == lm_dtype_get(LM_I64) || w->dtype == lm_dtype_get(LM_BOOL)) {
+		if (p->node->op->slots[i].any &&
+		    (w->dtype == lm_dtype_get(LM_I64) || w->dtype == lm_dtype_get(LM_BOOL))) {
 			p->slot[i].raw = as_stored(p, w, err);
 			if (p->slot[i].raw == NULL)
 				return -1;

@@ -44,6 +44,7 @@ struct lm_slot {
 	int size[4];	  /* the LM_IS_SIZE parameter that each axis is */
 	int when;	  /* 1 + the LM_IS_FLAG parameter that says it is there; 0: always */
 	int whole;	  /* 1 + the LM_IS_INTS parameter that is its whole shape; 0: size[] is */
+	int any;	  /* int64 and bool stay what they are in a run; 0: all become float32 */
 };
 
 /* A stored array: packed little-endian elements of dtype, canonical axes, at any alignment. */
@@ -159,7 +160,7 @@ int lm_slot_shape(const struct lm_node *, size_t slot, struct lm_shape *,
 /* "layer net.0 (dense): input x ...": found is shown after the message.  Always -1. */
 int lm_fail_input(const struct lm_shaping *, size_t input, struct loom_error *, const char *fmt,
     ...) LM_PRINTF(4, 5);
-/* Values of any real dtype as float32, others raw: the default of prepare. */
+/* Values as float32, or raw where the slot keeps integers and flags: the default of prepare. */
 int lm_prepare_slots(struct lm_preparing *, struct loom_error *) LOOM_MUST_CHECK;
 /* The input must be float32. */
 int lm_want_f32(const struct lm_shaping *, size_t input, struct loom_error *) LOOM_MUST_CHECK;

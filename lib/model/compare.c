@@ -232,6 +232,11 @@ conclude(struct lm_pair *p)
 		p->cosine = v[LM_SUM_AA] == v[LM_SUM_BB];
 	else
 		p->cosine = v[LM_SUM_AB] / v[LM_SUM_BB] / sqrt(v[LM_SUM_AA] / v[LM_SUM_BB]);
+	/* Sums beyond binary64 give a NaN, whose sign is the processor's and would be printed. */
+	if (isnan(p->snr))
+		p->snr = NAN;
+	if (isnan(p->cosine))
+		p->cosine = NAN;
 	if (fabs(p->cosine) > 1)
 		p->cosine = p->cosine > 0 ? 1 : -1;
 }

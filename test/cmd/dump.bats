@@ -120,6 +120,18 @@ tensor array int64 [2] min=-9223372036854775807 max=9223372036854775807 mean=0 s
 	[ "$(cat out)" = "$output" ]
 }
 
+@test "dump: names from a file cannot break a line" {
+	"$PYTHON" -c 'import numpy as n; n.savez("t.npz", **{"a\nb": n.ones(1, "f4"), "c\td": n.ones(1, "f4")})'
+	run -0 entity-dump t.npz
+	[ "${#lines[@]}" = 3 ]
+	[[ "${lines[1]}" = "tensor a?b float32 [1] "* ]]
+	[[ "${lines[2]}" = "tensor c?d float32 [1] "* ]]
+	sed '2s/"source":"[^"]*"/"source":"s\\nt"/' "$E/bridge.stream" | loom-stream >net.entity
+	entity-dump net.entity >out
+	grep -q 'source=s?t$' out
+	[ "$(wc -l <out)" = "$(entity-dump "$E/bridge.entity" | wc -l)" ]
+}
+
 @test "dump: NaN and infinities in a file of tensors are found" {
 	printf '\x93NUMPY\1\0\x46\0%-69s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (4,), }" >x.npy
 	printf '\0\0\xc0\x7f\0\0\x80\x7f\0\0\x80\xff\0\0\x80\x3f' >>x.npy

@@ -54,6 +54,17 @@ two_layers='[{"w": [[1, 2], [-1, 1]], "b": [0.5, 0], "act": "relu"}]'
 	[ $((1000 * (second + third))) -le 768 ]
 }
 
+# One of them for each element type of a checkpoint; output.npy is Loom's own.
+@test "infer: a checkpoint that Loom wrote gives what Loom computed" {
+	n=0
+	for dir in "$FIXTURES"/entity/{dense-*,activation-*,disabled-float32,reference-stream-dense}; do
+		loom-infer -m "$dir/model.entity" -o y.npy "$dir/input.npy"
+		loom-compare y.npy "$dir/output.npy"
+		n=$((n + 1))
+	done
+	[ "$n" = 27 ]
+}
+
 @test "infer: a row's bits do not depend on its batch, nor on threads" {
 	"$PYTHON" -c 'import numpy as n; d = n.random.default_rng(3); n.save("x.npy", d.standard_normal((9, 33)).astype("f4")); n.save("w.npy", d.standard_normal((8, 33)).astype("f4"))'
 	net "$("$PYTHON" -c 'import json, numpy as n; print(json.dumps([{"w": n.load("w.npy").tolist(), "act": "tanh"}]))')" >net.entity
@@ -150,6 +161,10 @@ two_layers='[{"w": [[1, 2], [-1, 1]], "b": [0.5, 0], "act": "relu"}]'
 	run --separate-stderr -4 loom-infer -m net.entity none.npy
 	[ "$stderr" = "loom-infer: none.npy: cannot open it: No such file or directory" ]
 	full_disk loom-infer -m net.entity x.npy
+	run --separate-stderr -4 loom-infer -m net.entity x.npy -o ''
+	[ "$stderr" = "loom-infer: '': cannot make it: No such file or directory" ]
+	run --separate-stderr -4 loom-infer -m '' x.npy
+	[ "$stderr" = "loom-infer: '': cannot open it: No such file or directory" ]
 	run --separate-stderr -2 env LOOM_ISA=none loom-infer -m net.entity x.npy -o y
 }
 

@@ -150,6 +150,8 @@ refused() {
 	refused '2s/"name":"y"/"name":"x"/' '' 'line 2: two tensors are called x'
 	refused '2s/\["x"\]/["q"]/' '' 'line 2: node y (dense): its input q is no input of the network and no output of an earlier node'
 	refused '2s/\["x"\]/["x","x"]/' '' 'line 2: node y (dense) has 2 inputs, expected 1 to 1'
+	refused '2s/\["x"\]/[]/' '' 'line 2: node y: "in" is empty, expected 1 or more'
+	refused '2s/"op"/"out":[],"op"/' '' 'line 2: node y: "out" is empty, expected 1 or more'
 	refused '2s/\["x"\]/[null]/' '' 'line 2: node y (dense): input 0 may not be null'
 	refused '2s/"bias":true/"bais":true/' '' 'line 2: node y: unknown key "bais" (known: in_features, out_features, bias)'
 	refused '2s/,"bias":true//' '' 'line 2: node y: "bias" is missing'
@@ -475,4 +477,14 @@ answers() {
 		    if case["name"].startswith("payload: ") and case["name"].split()[-1] not in ("2.0", "1e400"):
 		        assert not fits("dense-request.json", case["request"]), case["name"]
 	PY
+}
+
+@test "stream: a stream where a model is wanted, and the other way round, are told apart" {
+	net=$FIXTURES/layers/dense/rank-1
+	run --separate-stderr -3 loom-infer -m "$net/net.stream" -o y "$net/in.npz"
+	[[ $stderr = "loom-infer: "*"net.stream: byte 0: is a layer stream, for loom-stream, not a network (expected one of: entity)" ]]
+	loom-stream -o net.entity <"$net/net.stream"
+	run --separate-stderr -3 loom-stream -o y <net.entity
+	[ "$stderr" = "loom-stream: <stdin>: byte 0: is a checkpoint of Loom, not a layer stream" ]
+	[ ! -e y ]
 }
