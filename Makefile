@@ -39,6 +39,9 @@ tests    := $(patsubst %.c,$(out)/%,$(unit_src) $(fuzz_src))
 # A short line for each step; V=1 shows the commands.
 say = $(if $(V),,@printf '  %-2s %s\n' $(1) $@;)
 
+# Into place by a rename, so that a program that runs is never one half linked.
+link = $(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@.$$$$ $(1) $(libs) && mv $@.$$$$ $@
+
 all: programs $(probes) $(tests)
 
 programs: $(programs)
@@ -49,18 +52,18 @@ $(out)/libloom.a: $(call obj,$(lib_src))
 
 $(out)/bin/%: $(out)/cmd/%.o $(out)/cmd/cmd.o $(out)/libloom.a
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
+	$(call link,$^)
 
 # libFuzzer brings its own main; in every other build ours replays the corpus.
 fuzz_main := $(if $(filter fuzzing,$(BUILD)),-fsanitize=fuzzer,$(out)/test/fuzz/main.o)
 $(out)/test/fuzz/%: $(out)/test/fuzz/%.o $(out)/test/fuzz/main.o $(out)/libloom.a
-	$(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@ $< $(fuzz_main) $(out)/libloom.a $(libs)
+	$(call link,$< $(fuzz_main) $(out)/libloom.a)
 
 $(probes): $(out)/%: $(out)/%.o $(out)/cmd/cmd.o $(out)/libloom.a
-	$(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
+	$(call link,$^)
 
 $(out)/test/unit/%: $(out)/test/unit/%.o $(out)/libloom.a
-	$(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libs)
+	$(call link,$^)
 
 $(out)/%.o: %.c Makefile | $(out)/libraries
 	@mkdir -p $(@D)
@@ -114,12 +117,12 @@ planets:
 	@contrib/install-deps planets
 
 install: programs
-	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
-	install -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(out)/libloom.a $(DESTDIR)$(PREFIX)/lib
-	install -m 644 lib/loom.h $(DESTDIR)$(PREFIX)/include
-	for page in man/*.[1-9]; do dir=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
-	    mkdir -p $$dir && install -m 644 $$page $$dir || exit; done
+	mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib' '$(DESTDIR)$(PREFIX)/include'
+	install -m 755 $(programs) '$(DESTDIR)$(PREFIX)/bin'
+	install -m 644 $(out)/libloom.a '$(DESTDIR)$(PREFIX)/lib'
+	install -m 644 lib/loom.h '$(DESTDIR)$(PREFIX)/include'
+	for page in man/*.[1-9]; do dir='$(DESTDIR)$(PREFIX)'/share/man/man$${page##*.}; \
+	    mkdir -p "$$dir" && install -m 644 $$page "$$dir" || exit; done
 
 clean:
 	rm -rf build

@@ -145,19 +145,20 @@ hold_descriptors(void)
 			(void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
 }
 
+static int
+takes(const char *arg)
+{
+	return arg == NULL ? no_argument : arg[0] == '=' ? optional_argument : required_argument;
+}
+
 static void
-add_option(struct cmd *cmd, size_t i, int letter, const char *name, int takes_value)
+add_option(struct cmd *cmd, size_t i, int letter, const char *name, const char *arg)
 {
 	char *s = cmd->shorts + strlen(cmd->shorts);
 
-	cmd->longs[i] = (struct option){ name, takes_value ? required_argument : no_argument, NULL,
-		letter };
-	if (letter >= 256)
-		return;
-	*s++ = (char)letter;
-	if (takes_value)
-		*s++ = ':';
-	*s = '\0';
+	cmd->longs[i] = (struct option){ name, takes(arg), NULL, letter };
+	if (letter < 256)
+		(void)snprintf(s, 4, "%c%.*s", letter, takes(arg), "::");
 }
 
 void
@@ -171,17 +172,28 @@ cmd_start(struct cmd *cmd, const char *name, const char *synopsis, const char *p
 	cmd->synopsis = synopsis;
 	cmd->purpose = purpose;
 	cmd->options = options;
-	cmd->shorts[0] = ':';
+	memcpy(cmd->shorts, "+:", 3);
 	for (i = 0; options[i].name != NULL; i++) {
 		assert(i < CMD_OPTIONS);
-		add_option(cmd, i, options[i].letter, options[i].name, options[i].arg != NULL);
+		add_option(cmd, i, options[i].letter, options[i].name, options[i].arg);
 	}
-	add_option(cmd, i++, 'h', "help", 0);
-	add_option(cmd, i, 'V', "version", 0);
+	add_option(cmd, i++, 'h', "help", NULL);
+	add_option(cmd, i, 'V', "version", NULL);
 	opterr = 0;
 	hold_descriptors();
 	signal(SIGPIPE, SIG_DFL);
 	catch_signals();
+}
+
+enum { FORM = 80 };
+
+/* "--output FILE", "--skip-infer[=BOOL]"; returns the length. */
+static int
+long_form(char dst[FORM], const struct cmd_opt *o)
+{
+	if (takes(o->arg) == optional_argument)
+		return snprintf(dst, FORM, "--%s[%s]", o->name, o->arg);
+	return snprintf(dst, FORM, "--%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
 }
 
 /* The lines of one option: its two forms, then its help, whose further lines are indented alike. */
@@ -189,9 +201,9 @@ static void
 put_option(const struct cmd_opt *o, int width)
 {
 	const char *help = o->help, *end;
-	char form[80];
+	char form[FORM];
 
-	snprintf(form, sizeof(form), "--%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+	(void)long_form(form, o);
 	if (o->letter < 256)
 		printf("  -%c, %-*s", o->letter, width, form);
 	else
@@ -210,9 +222,10 @@ print_help(const struct cmd *cmd)
 		{ 'V', "version", NULL, "print the version and exit" }, { 0 } };
 	const struct cmd_opt *o;
 	int width = (int)strlen("--version"), n;
+	char form[FORM];
 
 	for (o = cmd->options; o->name != NULL; o++) {
-		n = (int)(strlen(o->name) + (o->arg ? strlen(o->arg) + 1 : 0)) + 2;
+		n = long_form(form, o);
 		width = n > width ? n : width;
 	}
 	put_usage(cmd, stdout);
@@ -249,7 +262,7 @@ cmd_getopt(struct cmd *cmd, int argc, char **argv)
 
 	while (key == CMD_NO_PROGRESS) {
 		key = cmd->single_dash ? getopt_long_only(argc, argv, cmd->shorts, cmd->longs, NULL)
-				       : getopt_long(argc, argv, cmd->shorts, cmd->longs, NULL);
+				       : getopt_long(argc, argv, cmd->shorts + 1, cmd->longs, NULL);
 		cmd->progress.off |= key == CMD_NO_PROGRESS;
 	}
 	switch (key) {

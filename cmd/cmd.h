@@ -22,7 +22,8 @@ enum { CMD_OPTIONS = 40 };
 struct cmd_opt {
 	int letter;	  /* what cmd_getopt returns; 256 and above have no short form */
 	const char *name; /* the long form, without dashes */
-	const char *arg;  /* what its value is called in --help; NULL: takes none */
+	const char *
+	    arg; /* what its value is called in --help; NULL: takes none; "=X": --name or --name=X */
 	const char *help; /* one line; "\n" breaks a longer one */
 };
 

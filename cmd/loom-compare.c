@@ -75,6 +75,9 @@ add_report(struct request *r, const char *text)
 	for (i = 0; i < r->n_reports; i++)
 		if (report->path == NULL && r->reports[i].path == NULL)
 			exit(cmd_misuse(&r->cmd, "two reports cannot both be on standard output"));
+		else if (report->path != NULL && r->reports[i].path != NULL &&
+		    strcmp(report->path, r->reports[i].path) == 0)
+			exit(cmd_misuse(&r->cmd, "two reports cannot both be in %s", report->path));
 	r->n_reports++;
 }
 

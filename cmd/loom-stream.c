@@ -1,4 +1,5 @@
 /* loom-stream: a layer stream, version 1 or 2, to an .entity checkpoint. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
@@ -27,7 +28,7 @@ static const struct cmd_opt options[] = {
 	{ OUTPUT, "output", "FILE", "version 1: write FILE, answer in JSON; version 2: as -o" },
 	{ PLAIN, "plain", NULL, "leave out what plain Loom does not need" },
 	{ ROOT, "root", "DIR", "version 1: models and fixtures are in DIR/python/BEDROCK" },
-	{ SKIP_INFER, "skip-infer", NULL, "version 1: do not run the network for the answer" },
+	{ SKIP_INFER, "skip-infer", "=BOOL", "version 1: do not run the network for the answer" },
 	{ 0 },
 };
 
@@ -35,8 +36,24 @@ static const char synopsis[] = "[--keep-dtype] [--no-progress] [--plain] [-o FIL
 			       "[--bedrock ID] [--fixture-version NAME] [--fixtures-dir DIR] "
 			       "[--models-dir DIR] [--output FILE] [--root DIR] [--skip-infer]";
 
+/* As Go's flags take them; alone it is true. */
+static int
+truth(struct cmd *cmd, const char *text)
+{
+	static const char *const words[] = { "0", "f", "F", "false", "FALSE", "False", "1", "t",
+		"T", "true", "TRUE", "True" };
+	size_t i;
+
+	for (i = 0; text != NULL && i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(text, words[i]) == 0)
+			return i >= 6;
+	if (text != NULL)
+		exit(cmd_misuse(cmd, "--skip-infer=%s: expected true or false", text));
+	return 1;
+}
+
 static void
-take_option(struct loom_stream_options *o, int key)
+take_option(struct cmd *cmd, struct loom_stream_options *o, int key)
 {
 	switch (key) {
 	case BEDROCK:
@@ -67,7 +84,7 @@ take_option(struct loom_stream_options *o, int key)
 		o->root = optarg;
 		break;
 	case SKIP_INFER:
-		o->skip_infer = 1;
+		o->skip_infer = truth(cmd, optarg);
 		break;
 	}
 }
@@ -103,7 +120,7 @@ main(int argc, char **argv)
 	    "Turn a layer stream, version 1 (JSON) or 2, into an .entity checkpoint.", options);
 	cmd.single_dash = 1;
 	while ((key = cmd_getopt(&cmd, argc, argv)) != -1)
-		take_option(&o, key);
+		take_option(&cmd, &o, key);
 	o.binary = refuse_terminal;
 	o.progress = cmd_progress;
 	o.context = &cmd;

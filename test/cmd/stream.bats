@@ -356,6 +356,19 @@ answers() {
 	loom-stream <<<"{\"bedrock\":\"dense\",\"payload\":$REQUEST}" | same y.entity -
 }
 
+@test "stream: flags are read as the reference reads them" {
+	with=${REQUEST/\{/\{\"inputs\":[[1,2]],}
+	loom-stream -output y.entity <<<"$with" >run
+	loom-stream -output y.entity -skip-infer <<<"$with" >skipped
+	! cmp -s run skipped
+	loom-stream --output=y.entity --skip-infer=true <<<"$with" | same - skipped
+	loom-stream -output=y.entity -skip-infer -skip-infer=F <<<"$with" | same - run
+	loom-stream -output y.entity operand -output z.entity -skip-infer <<<"$with" | same - run
+	[ ! -e z.entity ]
+	run --separate-stderr -2 loom-stream -skip-infer=maybe <<<"$with"
+	[ "${stderr_lines[0]}" = "loom-stream: --skip-infer=maybe: expected true or false" ]
+}
+
 @test "stream: version 1 without a destination has our statuses" {
 	echo old >y
 	run -3 --separate-stderr loom-stream -o y <<<'{}'
