@@ -69,8 +69,9 @@ compute(struct infer *in, struct loom_error *err)
 	size_t i;
 
 	if (loom_model_open(&in->net, in->model, err) < 0 ||
-	    loom_run_new(&in->run, in->net, in->jobs, err) < 0 ||
-	    loom_tensors_open(&in->file, in->input, err) < 0)
+	    loom_run_new(&in->run, in->net, in->jobs, err) < 0)
+		return -1;
+	if (loom_model_inputs(in->net) > 0 && loom_tensors_open(&in->file, in->input, err) < 0)
 		return -1;
 	if (in->taps != NULL)
 		loom_run_keep(in->run);

@@ -177,6 +177,15 @@ two_layers='[{"w": [[1, 2], [-1, 1]], "b": [0.5, 0], "act": "relu"}]'
 	[ ! -e y ]
 }
 
+@test "infer: a network without inputs reads none" {
+	printf '%s\n' '{"loom_stream":2,"planet":"test","model":"one","mode":"eval","nodes":1,"bytes":4,"inputs":[],"outputs":["c"]}' \
+		'{"name":"c","op":"constant","in":[],"params":{"shape":[1]},"tensors":[{"slot":"value","dtype":"float32","shape":[1]}]}' >one.stream
+	printf 'abcd{"end":true,"bytes":4}\n' >>one.stream
+	loom-stream -o one.entity <one.stream
+	[ "$(loom-infer -m one.entity --raw f32 <&-)" = abcd ]
+	[ "$(loom-infer -m - --raw f32 none.npy <one.entity)" = abcd ]
+}
+
 # The example of the page.
 @test "infer: two machines can compare their bits" {
 	net "$two_layers" >net.entity
