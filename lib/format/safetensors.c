@@ -209,7 +209,8 @@ settle_places(struct loom_tensors *t, uint64_t start, struct loom_error *err)
 	char head[LM_SHOWN + 16];
 	size_t i;
 
-	qsort(t->entries, t->n, sizeof(*t->entries), by_place);
+	if (t->n > 0)
+		qsort(t->entries, t->n, sizeof(*t->entries), by_place);
 	for (i = 0; i < t->n; i++) {
 		if (t->entries[i].offset != here)
 			return lm_fail(err, LOOM_EFORMAT,

@@ -454,3 +454,13 @@ says() {
 	loom-compare --report ndjson a.npz b.npz | "$PYTHON" -c "$greatest" >out
 	[ "$(cat out)" = "[('x', 1.0000000005838672e-07)]" ]
 }
+
+@test "compare: a file without tensors is read, and compares nothing" {
+	printf '\x02\0\0\0\0\0\0\0{}' >none.safetensors
+	[ "$(entity-dump none.safetensors)" = "format safetensors" ]
+	run -1 --separate-stderr loom-compare none.safetensors none.safetensors
+	[ "${lines[-1]}" = "0/0 rows, 0/0 tensors compared" ]
+	printf 'x' >>none.safetensors
+	run -3 --separate-stderr entity-dump none.safetensors
+	[ "$stderr" = "entity-dump: none.safetensors: byte 10: 1 bytes follow the data of the last tensor" ]
+}
