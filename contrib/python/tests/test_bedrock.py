@@ -78,7 +78,7 @@ def test_training_has_learnt_something():
 @needs_programs
 @pytest.mark.parametrize("model_id", ids)
 def test_sklearn_passes(model_id):
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     result = judged(trained("sklearn", model_id))
     assert result.status == 0 and result.label in ("EXACT", "PASS"), result.report
 
@@ -88,7 +88,7 @@ def test_sklearn_passes(model_id):
 
 def passes(planet: str, model_id: str) -> None:
     """The whole path of a model whose kernel is [i, o] in its framework."""
-    pytest.importorskip({"jax": "jax"}.get(planet, planet))
+    pytest.importorskip(planet, reason=f"{planet} is not installed")
     assert f"{planet}/{model_id}" in facts.raw["reference_fails"]
     result = judged(trained(planet, model_id))
     assert result.status == 0 and result.label in ("EXACT", "PASS"), result.report
