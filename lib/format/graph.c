@@ -1,6 +1,7 @@
 /* graph: inputs and nodes from JSON. */
 #include "format/graph.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- dimensions ---- */
@@ -11,9 +12,6 @@ read_dim(struct loom_model *model, json_t *item, const char *where, const char *
 {
 	if (json_is_integer(item)) {
 		dim->value = json_integer_value(item);
-		if (dim->value < 0)
-			return lm_fail(err, LOOM_EFORMAT, "%s: \"%s\" holds %lld, not an extent",
-			    where, key, (long long)dim->value);
 		return 0;
 	}
 	if (!names || !json_is_string(item))
@@ -44,6 +42,18 @@ read_dims(struct loom_model *model, json_t *list, const char *where, const char 
 			return -1;
 	dims->n = n;
 	dims->dim = dim;
+	return 0;
+}
+
+static int
+check_extents(const struct lm_dims *dims, const char *where, struct loom_error *err)
+{
+	size_t i;
+
+	for (i = 0; i < dims->n; i++)
+		if (dims->dim[i].text == NULL && dims->dim[i].value < 0)
+			return lm_fail(err, LOOM_EFORMAT, "%s: \"shape\" holds %lld, not an extent",
+			    where, (long long)dims->dim[i].value);
 	return 0;
 }
 
@@ -99,7 +109,8 @@ lm_graph_read_input(struct loom_model *model, json_t *input, enum lm_graph_form 
 	    lm_json_flag(input, where, "any", 0, &any, err) < 0)
 		return -1;
 	dtype = value_dtype(where, dtype_name, err);
-	if (dtype == NULL || read_dims(model, shape, where, "shape", 1, &dims, err) < 0)
+	if (dtype == NULL || read_dims(model, shape, where, "shape", 1, &dims, err) < 0 ||
+	    check_extents(&dims, where, err) < 0)
 		return -1;
 	return lm_model_add_input(model, name, dtype, any, dims, err);
 }
@@ -161,6 +172,11 @@ read_param(struct loom_model *model, struct lm_node *node, size_t i, json_t *par
 		return lm_json_integer(params, where, param->key, 1, INT64_MIN, INT64_MAX,
 		    &value->i, err);
 	case LM_IS_REAL:
+		return lm_json_real(params, where, param->key, 1, &value->real, err);
+	case LM_IS_MAYBE:
+		value->real = NAN;
+		if (json_is_null(json_object_get(params, param->key)))
+			return 0;
 		return lm_json_real(params, where, param->key, 1, &value->real, err);
 	case LM_IS_FLAG:
 		if (lm_json_flag(params, where, param->key, 1, &flag, err) < 0)

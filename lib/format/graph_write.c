@@ -1,6 +1,7 @@
 /* graph_write: inputs, nodes and outputs to JSON, in the bridge section's form. */
 #include "format/graph.h"
 
+#include <math.h>
 #include <string.h>
 
 /* What is read is UTF-8 already. */
@@ -36,6 +37,8 @@ write_value(const struct lm_param *param, const union lm_value *value, struct lo
 		return json_integer(value->i);
 	case LM_IS_REAL:
 		return json_real(value->real);
+	case LM_IS_MAYBE:
+		return isnan(value->real) ? json_null() : json_real(value->real);
 	case LM_IS_FLAG:
 		return json_boolean(value->i);
 	case LM_IS_ENUM:

@@ -80,7 +80,7 @@ const struct lm_layer_ops lm_layer_concat = {
 	.out_least = 1,
 	.out_most = 1,
 	.about = "y = the inputs one after another along axis",
-	.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL } },
+	.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
 	.shape = shape,
 	.forward = forward,
 };

@@ -47,8 +47,8 @@ const struct lm_layer_ops lm_layer_constant = {
 	.out_least = 1,
 	.out_most = 1,
 	.about = "y = value",
-	.params = { [SHAPE] = { "shape", LM_IS_INTS, 0, 0, NULL } },
-	.slots = { [VALUE] = { "value", "", { 0 }, 0, 1 + SHAPE, 1 } },
+	.params = { [SHAPE] = { "shape", LM_IS_INTS, 0, INT64_MAX, NULL, 0 } },
+	.slots = { [VALUE] = { "value", "", { 0 }, 0, 1 + SHAPE, 1, 0 } },
 	.shape = shape,
 	.forward = forward,
 };

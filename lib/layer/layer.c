@@ -125,11 +125,15 @@ check_dims(const struct lm_node *n, const struct lm_param *p, const struct lm_di
 		return lm_fail(err, LOOM_EUNSUPPORTED,
 		    "node %s (%s): %s has %zu axes, at most %d go", n->name, n->op->name, p->key,
 		    dims->n, LOOM_RANK);
+	if (p->count > 0 && dims->n != p->count)
+		return lm_fail(err, LOOM_EFORMAT, "node %s (%s): %s has %zu entries, expected %u",
+		    n->name, n->op->name, p->key, dims->n, p->count);
 	for (i = 0; i < dims->n; i++)
-		if (dims->dim[i].text == NULL && dims->dim[i].value < 0)
+		if (dims->dim[i].text == NULL &&
+		    (dims->dim[i].value < p->least || dims->dim[i].value > p->most))
 			return lm_fail(err, LOOM_EFORMAT,
-			    "node %s (%s): %s has the extent %" PRId64 ", which is negative",
-			    n->name, n->op->name, p->key, dims->dim[i].value);
+			    "node %s (%s): %s holds %" PRId64 ", expected %" PRId64 " to %" PRId64,
+			    n->name, n->op->name, p->key, dims->dim[i].value, p->least, p->most);
 	return 0;
 }
 
@@ -156,7 +160,7 @@ lm_slot_wanted(const struct lm_node *n, size_t slot)
 {
 	const struct lm_slot *s = &n->op->slots[slot];
 
-	return s->when == 0 || n->param[s->when - 1].i != 0;
+	return s->when == 0 || n->param[s->when - 1].i >= (s->least > 0 ? s->least : 1);
 }
 
 static void
@@ -178,7 +182,9 @@ lm_slot_shape(const struct lm_node *n, size_t slot, struct lm_shape *out, struct
 
 	memset(out, 0, sizeof(*out));
 	out->dtype = n->weight[slot].dtype;
-	if (s->whole > 0)
+	if (n->op->slot_shape != NULL)
+		n->op->slot_shape(n, slot, out);
+	else if (s->whole > 0)
 		whole_shape(&n->param[s->whole - 1].dims, out);
 	else
 		for (i = 0; s->axes[i] != '\0'; i++) {
@@ -238,10 +244,10 @@ as_f32(struct lm_preparing *p, const struct lm_weight *w, struct loom_error *err
 	float *values;
 
 	if (w->dtype == lm_dtype_get(LM_F32) && order.first == 1)
-		return (const lm_f32u *)w->data;
+		return (const lm_f32u *)w->data + w->first;
 	values = lm_arena_alloc(p->arena, (size_t)w->count, sizeof(*values), err);
 	if (values != NULL)
-		w->dtype->to_f32(values, w->data, 0, (size_t)w->count, w->scale);
+		w->dtype->to_f32(values, w->data, (size_t)w->first, (size_t)w->count, w->scale);
 	return values;
 }
 

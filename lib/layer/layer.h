@@ -9,7 +9,7 @@
 #include "layer/shape.h"
 #include "num/kernel.h"
 
-enum { LM_PARAMS = 8, LM_SLOTS = 8, LM_MANY = 65535 };
+enum { LM_PARAMS = 24, LM_SLOTS = 16, LM_MANY = 65535 };
 
 /* ---- parameters ---- */
 
@@ -17,9 +17,10 @@ enum lm_param_kind {
 	LM_IS_SIZE, /* an extent, least..most */
 	LM_IS_INT,  /* a signed integer, least..most */
 	LM_IS_REAL, /* a binary64 */
+	LM_IS_MAYBE, /* a binary64, or null, which is a NaN: the operation's own rule holds */
 	LM_IS_FLAG, /* true or false */
 	LM_IS_ENUM, /* one of names */
-	LM_IS_INTS, /* a list of extents */
+	LM_IS_INTS, /* a list of integers, each least..most */
 	LM_IS_DIMS  /* a list of dimensions */
 };
 
@@ -28,11 +29,12 @@ struct lm_param {
 	enum lm_param_kind kind;
 	int64_t least, most;
 	const char *const *names; /* of an LM_IS_ENUM, ended by NULL */
+	unsigned count;		  /* entries of a list; 0: any number */
 };
 
 union lm_value {
 	int64_t i; /* LM_IS_SIZE, LM_IS_INT, LM_IS_FLAG, LM_IS_ENUM (index into names) */
-	double real;
+	double real;	     /* LM_IS_REAL, LM_IS_MAYBE */
 	struct lm_dims dims; /* LM_IS_INTS, LM_IS_DIMS */
 };
 
@@ -41,17 +43,19 @@ union lm_value {
 struct lm_slot {
 	const char *name; /* NULL ends the list */
 	const char *axes; /* canonical order, a letter each: "oi" */
-	int size[4];	  /* the LM_IS_SIZE parameter that each axis is */
-	int when;	  /* 1 + the LM_IS_FLAG parameter that says it is there; 0: always */
+	int size[4];	  /* the LM_IS_SIZE parameter that each axis is; unless slot_shape says */
+	int when;	  /* 1 + the parameter that says it is there; 0: always */
 	int whole;	  /* 1 + the LM_IS_INTS parameter that is its whole shape; 0: size[] is */
 	int any;	  /* int64 and bool stay what they are in a run; 0: all become float32 */
+	int least;	  /* of the parameter when, for the slot to be there; 0 means 1 */
 };
 
 /* A stored array: packed little-endian elements of dtype, canonical axes, at any alignment. */
 struct lm_weight {
 	const struct lm_dtype *dtype; /* NULL: the slot is not there */
 	const unsigned char *data;    /* NULL until it is read; owned by the model */
-	uint64_t count, bytes;
+	uint64_t first;		      /* elements of data before the slot's own */
+	uint64_t count, bytes;	      /* of the slot alone */
 	float scale;		      /* of dtypes that have one, else 1 */
 	const char *source;	      /* its name where it came from, or NULL */
 	const char *digest;	      /* SHA-256 as it travelled, or NULL */
@@ -120,6 +124,10 @@ struct lm_layer_ops {
 	struct lm_param params[LM_PARAMS];
 	struct lm_slot slots[LM_SLOTS];
 	const void *row; /* where a family of operations differs: its row */
+	/* Do the parameters fit each other?  NULL: any do. */
+	int (*check)(const struct lm_node *, struct loom_error *);
+	/* Rank and extents of slots that are no single parameters.  NULL: size[] says. */
+	void (*slot_shape)(const struct lm_node *, size_t slot, struct lm_shape *);
 	/* Input shapes to output shapes, or a message: lm_fail_input. */
 	int (*shape)(const struct lm_shaping *, struct loom_error *);
 	/* What the weights must become before a run.  NULL: lm_prepare_slots. */

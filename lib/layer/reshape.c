@@ -49,7 +49,7 @@ const struct lm_layer_ops lm_layer_reshape = {
 	.out_least = 1,
 	.out_most = 1,
 	.about = "y = x with the extents shape",
-	.params = { [SHAPE] = { "shape", LM_IS_DIMS, 0, 0, NULL } },
+	.params = { [SHAPE] = { "shape", LM_IS_DIMS, 0, INT64_MAX, NULL, 0 } },
 	.shape = shape,
 	.forward = forward,
 };

@@ -104,7 +104,7 @@ const struct lm_layer_ops lm_layer_softmax = {
 	.out_least = 1,
 	.out_most = 1,
 	.about = "y = e^(x - max)/sum of e^(x - max) along axis",
-	.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL } },
+	.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
 	.shape = shape,
 	.plan = plan,
 	.forward = forward,

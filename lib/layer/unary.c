@@ -82,7 +82,7 @@ each(float (*f)(float), float *y, const float *x, size_t n)
 		HOW;                                                                          \
 	}                                                                                     \
 	static const struct row row_##NAME = { apply_##NAME };                                \
-	OPERATION(NAME, ACTIVATION, ABOUT, .params = { { NULL, LM_IS_INT, 0, 0, NULL } });
+	OPERATION(NAME, ACTIVATION, ABOUT, .params = { { NULL, LM_IS_INT, 0, 0, NULL, 0 } });
 #include "layer/unary.def"
 #undef UNARY
 
@@ -100,7 +100,7 @@ apply_leaky_relu(const struct lm_call *c, float *y, const float *x, size_t n)
 
 static const struct row row_leaky_relu = { apply_leaky_relu };
 OPERATION(leaky_relu, 5, "y = x < 0 ? x negative_slope : x",
-    .params = { { "negative_slope", LM_IS_REAL, 0, 0, NULL } });
+    .params = { { "negative_slope", LM_IS_REAL, 0, 0, NULL, 0 } });
 
 static const char *const gelu_forms[] = { "none", "tanh", NULL };
 
@@ -115,4 +115,4 @@ apply_gelu(const struct lm_call *c, float *y, const float *x, size_t n)
 
 static const struct row row_gelu = { apply_gelu };
 OPERATION(gelu, 2, "none: y = x (1 + erf(x/sqrt 2))/2; tanh: its tanh form; correctly rounded",
-    .params = { { "approximate", LM_IS_ENUM, 0, 1, gelu_forms } });
+    .params = { { "approximate", LM_IS_ENUM, 0, 1, gelu_forms, 0 } });

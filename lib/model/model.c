@@ -244,7 +244,7 @@ lm_node_check(struct loom_model *m, struct lm_node *n, struct loom_error *err)
 	for (i = 0; i < params; i++)
 		if (lm_param_check(n, i, err) < 0)
 			return -1;
-	return 0;
+	return n->op->check != NULL ? n->op->check(n, err) : 0;
 }
 
 int

@@ -35,10 +35,11 @@ check_slots(const struct lm_layer_ops *op)
 
 		assert(lm_layer_slot(op, s->name) == (int)i);
 		assert(strchr(s->name, '.') == NULL); /* a blob's slot follows the last dot */
-		for (k = 0; s->axes[k] != '\0'; k++)
+		for (k = 0; s->axes[k] != '\0' && op->slot_shape == NULL; k++)
 			assert(op->params[s->size[k]].kind == LM_IS_SIZE);
 		if (s->when > 0)
-			assert(op->params[s->when - 1].kind == LM_IS_FLAG);
+			assert(op->params[s->when - 1].kind == LM_IS_FLAG ||
+			    op->params[s->when - 1].kind == LM_IS_SIZE);
 		if (s->whole > 0)
 			assert(op->params[s->whole - 1].kind == LM_IS_INTS);
 	}
