@@ -13,7 +13,10 @@ import numpy as np
 
 SUPPORTED = (
     "dense", "linear", "relu", "relu2", "tanh", "sigmoid", "silu", "leaky_relu", "gelu", "softmax",
-    "constant", "add", "sub", "mul", "div", "reshape", "concat",
+    "constant", "add", "sub", "mul", "div", "reshape", "concat", "flatten", "transpose", "slice",
+    "gather", "conv1", "conv2", "conv3", "maxpool1", "maxpool2", "maxpool3", "avgpool1", "avgpool2",
+    "avgpool3", "global_maxpool", "global_avgpool", "rnn", "lstm", "attention", "layernorm",
+    "rmsnorm", "embedding", "swiglu", "residual",
 )
 """Operations that this version's streams may hold."""
 
