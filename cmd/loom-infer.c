@@ -8,6 +8,8 @@ static const struct cmd_opt options[] = {
 	{ 'f', "format", "NAME",
 	    "write npy, npz, safetensors or raw\n"
 	    "(default: npy for one output, safetensors for several)" },
+	{ 'F', "feed", "TAPS",
+	    "nodes read the tensors in TAPS instead of the values of these names" },
 	{ 'H', "hash", NULL, "print the SHA-256 of each output instead of its values" },
 	{ 'j', "jobs", "N", "threads to use (default 1); changes no bit of the result" },
 	{ 'm', "model", "FILE", "checkpoint to run; - is standard input, then INPUT is a file" },
@@ -19,11 +21,11 @@ static const struct cmd_opt options[] = {
 };
 
 struct infer {
-	const char *model, *input, *output, *format, *taps;
+	const char *model, *input, *output, *format, *taps, *feed;
 	int jobs, hash, verbose;
 	struct loom_model *net;
 	struct loom_run *run;
-	struct loom_tensors *file;
+	struct loom_tensors *file, *fed;
 };
 
 static int
@@ -63,6 +65,28 @@ give(struct infer *in, size_t i, struct loom_error *err)
 	return loom_run_set(in->run, i, &t, err);
 }
 
+/* Everything in the file is fed, so that a name the network does not have is noticed. */
+static int
+feed(struct infer *in, struct loom_error *err)
+{
+	struct loom_tensor t;
+	size_t k;
+
+	if (loom_tensors_open(&in->fed, in->feed, err) < 0)
+		return -1;
+	for (k = 0; k < loom_tensors_count(in->fed); k++) {
+		if (loom_tensors_load(in->fed, k, &t, err) < 0)
+			return -1;
+		if (loom_run_feed(in->run, &t, err) < 0) {
+			if (err->source[0] == '\0')
+				(void)snprintf(err->source, sizeof(err->source), "%.200s",
+				    in->feed);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int
 compute(struct infer *in, struct loom_error *err)
 {
@@ -78,6 +102,8 @@ compute(struct infer *in, struct loom_error *err)
 	for (i = 0; i < loom_model_inputs(in->net); i++)
 		if (give(in, i, err) < 0)
 			return -1;
+	if (in->feed != NULL && feed(in, err) < 0)
+		return -1;
 	return loom_run_forward(in->run, err);
 }
 
@@ -154,6 +180,9 @@ set_option(struct cmd *cmd, struct infer *in, int key)
 	case 'f':
 		in->format = optarg;
 		break;
+	case 'F':
+		in->feed = optarg;
+		break;
 	case 'H':
 		in->hash = 1;
 		break;
@@ -190,7 +219,8 @@ main(int argc, char **argv)
 	int key, bad = 0;
 
 	cmd_start(&cmd, "loom-infer",
-	    "-m MODEL [-Hv] [-f FORMAT] [-j JOBS] [-o OUTPUT] [-r f32] [-t TAPS] [INPUT]",
+	    "-m MODEL [-Hv] [-F TAPS] [-f FORMAT] [-j JOBS] [-o OUTPUT] [-r f32] [-t TAPS] "
+	    "[INPUT]",
 	    "Run a network on a tensor; the same bits on every machine.", options);
 	while ((key = cmd_getopt(&cmd, argc, argv)) != -1)
 		bad |= set_option(&cmd, &in, key);
@@ -202,12 +232,18 @@ main(int argc, char **argv)
 		in.input = argv[optind];
 	if (strcmp(in.model, "-") == 0 && strcmp(in.input, "-") == 0)
 		return cmd_misuse(&cmd, "the model comes from standard input: name an INPUT file");
+	if (in.feed != NULL && strcmp(in.feed, "-") == 0 &&
+	    (strcmp(in.model, "-") == 0 || strcmp(in.input, "-") == 0))
+		return cmd_misuse(&cmd,
+		    "--feed -: the %s comes from standard input: name a file for one of them",
+		    strcmp(in.model, "-") == 0 ? "model" : "INPUT");
 	if (in.output == NULL && !in.hash)
 		cmd_binary_out(&cmd);
 	if (compute(&in, &err) == 0 && (in.taps == NULL || write_taps(&in, &err) == 0) &&
 	    write_outputs(&in, &err) == 0 && in.verbose)
 		tell_stages(&cmd, &in);
 	loom_tensors_free(in.file);
+	loom_tensors_free(in.fed);
 	loom_run_free(in.run);
 	loom_model_free(in.net);
 	return cmd_finish(&cmd, EXIT_YES, &err);

@@ -175,6 +175,14 @@ void loom_run_keep(struct loom_run *);
 /* Borrow input i until the next forward returns.  Any dtype; converted by value or refused. */
 int loom_run_set(struct loom_run *, size_t i, const struct loom_tensor *,
     struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * From now on nodes read t instead of the value that is called t->name, an input or what a node
+ * makes; results and taps still show what was computed.  So with another side's values each node
+ * shows its own error alone.  Any dtype, converted as inputs are; the shape must be that of the value,
+ * which forward checks.  Borrowed until the next forward returns; t->data NULL ends it.
+ */
+int loom_run_feed(struct loom_run *, const struct loom_tensor *,
+    struct loom_error *) LOOM_MUST_CHECK;
 /* Plan if the shapes are new, then compute. */
 int loom_run_forward(struct loom_run *, struct loom_error *) LOOM_MUST_CHECK;
 /* Views of results, valid until the next forward. */

@@ -1,6 +1,7 @@
 /* list: the tables of operations, formats and dtypes, for people and for scripts. */
 #include "format/format.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static void
@@ -43,6 +44,74 @@ layer_text(FILE *out, const struct lm_layer_ops *op)
 	(void)fprintf(out, "%s  %s\n", slots > 0 ? "" : "-", op->about);
 }
 
+/* Bounds of the number, or of each entry of the list. */
+static void
+param_bounds(FILE *out, const struct lm_param *p)
+{
+	(void)fprintf(out, ",\"least\":%" PRId64 ",\"most\":%" PRId64, p->least, p->most);
+	if (p->kind != LM_IS_INTS && p->kind != LM_IS_DIMS)
+		return;
+	if (p->count > 0)
+		(void)fprintf(out, ",\"count\":%u", p->count);
+	else
+		(void)fputs(",\"count\":null", out);
+}
+
+static void
+param_names(FILE *out, const struct lm_param *p)
+{
+	size_t i;
+
+	(void)fputs(",\"names\":[", out);
+	for (i = 0; p->names[i] != NULL; i++) {
+		separate(out, i);
+		(void)fprintf(out, "\"%s\"", p->names[i]);
+	}
+	(void)fputs("]", out);
+}
+
+static void
+param_json(FILE *out, const struct lm_param *p)
+{
+	static const char *const kinds[] = {
+		[LM_IS_SIZE] = "size",
+		[LM_IS_INT] = "int",
+		[LM_IS_REAL] = "real",
+		[LM_IS_MAYBE] = "real",
+		[LM_IS_FLAG] = "bool",
+		[LM_IS_ENUM] = "enum",
+		[LM_IS_INTS] = "ints",
+		[LM_IS_DIMS] = "dims",
+	};
+
+	(void)fprintf(out, "{\"name\":\"%s\",\"kind\":\"%s\",\"null\":%s", p->key, kinds[p->kind],
+	    p->kind == LM_IS_MAYBE ? "true" : "false");
+	if (p->kind == LM_IS_ENUM)
+		param_names(out, p);
+	else if (p->kind != LM_IS_REAL && p->kind != LM_IS_MAYBE && p->kind != LM_IS_FLAG)
+		param_bounds(out, p);
+	(void)fputs("}", out);
+}
+
+static void
+slot_json(FILE *out, const struct lm_layer_ops *op, const struct lm_slot *s)
+{
+	size_t i;
+
+	(void)fprintf(out, "{\"name\":\"%s\",\"axes\":", s->name);
+	(void)fputs(s->whole > 0 ? "null" : "[", out);
+	for (i = 0; s->whole == 0 && s->axes[i] != '\0'; i++) {
+		separate(out, i);
+		(void)fprintf(out, "\"%c\"", s->axes[i]);
+	}
+	(void)fputs(s->whole > 0 ? ",\"when\":" : "],\"when\":", out);
+	if (s->when > 0)
+		(void)fprintf(out, "{\"param\":\"%s\",\"least\":%d}}", op->params[s->when - 1].key,
+		    s->least > 0 ? s->least : 1);
+	else
+		(void)fputs("null}", out);
+}
+
 static void
 layer_json(FILE *out, const struct lm_layer_ops *op, size_t row)
 {
@@ -54,12 +123,12 @@ layer_json(FILE *out, const struct lm_layer_ops *op, size_t row)
 	    op->name, op->in_least, op->in_most, op->out_least, op->out_most, op->about);
 	for (i = 0; i < lm_layer_params(op); i++) {
 		separate(out, i);
-		(void)fprintf(out, "\"%s\"", op->params[i].key);
+		param_json(out, &op->params[i]);
 	}
 	(void)fputs("],\"slots\":[", out);
 	for (i = 0; i < lm_layer_slots(op); i++) {
 		separate(out, i);
-		(void)fprintf(out, "\"%s\"", op->slots[i].name);
+		slot_json(out, op, &op->slots[i]);
 	}
 	(void)fputs("]}", out);
 }

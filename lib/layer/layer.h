@@ -14,14 +14,14 @@ enum { LM_PARAMS = 24, LM_SLOTS = 16, LM_MANY = 65535 };
 /* ---- parameters ---- */
 
 enum lm_param_kind {
-	LM_IS_SIZE, /* an extent, least..most */
-	LM_IS_INT,  /* a signed integer, least..most */
-	LM_IS_REAL, /* a binary64 */
+	LM_IS_SIZE,  /* an extent, least..most */
+	LM_IS_INT,   /* a signed integer, least..most */
+	LM_IS_REAL,  /* a binary64 */
 	LM_IS_MAYBE, /* a binary64, or null, which is a NaN: the operation's own rule holds */
-	LM_IS_FLAG, /* true or false */
-	LM_IS_ENUM, /* one of names */
-	LM_IS_INTS, /* a list of integers, each least..most */
-	LM_IS_DIMS  /* a list of dimensions */
+	LM_IS_FLAG,  /* true or false */
+	LM_IS_ENUM,  /* one of names */
+	LM_IS_INTS,  /* a list of integers, each least..most */
+	LM_IS_DIMS   /* a list of dimensions */
 };
 
 struct lm_param {
@@ -33,7 +33,7 @@ struct lm_param {
 };
 
 union lm_value {
-	int64_t i; /* LM_IS_SIZE, LM_IS_INT, LM_IS_FLAG, LM_IS_ENUM (index into names) */
+	int64_t i;	     /* LM_IS_SIZE, LM_IS_INT, LM_IS_FLAG, LM_IS_ENUM (index into names) */
 	double real;	     /* LM_IS_REAL, LM_IS_MAYBE */
 	struct lm_dims dims; /* LM_IS_INTS, LM_IS_DIMS */
 };
@@ -111,8 +111,9 @@ struct lm_call {
 	const struct lm_prepared *slot;
 	const struct lm_kernels *kernels;
 	struct lm_pool *pool;
-	struct lm_counts *counts; /* one per worker */
-	void *scratch;		  /* what plan asked for, worker after worker */
+	struct lm_counts *counts;     /* one per worker */
+	void *scratch;		      /* what plan asked for, worker after worker */
+	const struct lm_sizes *sizes; /* as shape had them */
 };
 
 struct lm_layer_ops {

@@ -78,8 +78,18 @@ int lm_model_finding(struct loom_model *, struct loom_error *, const char *fmt, 
 /* The most inputs or outputs that a node has, at least 1. */
 size_t lm_model_widest(const struct loom_model *);
 
+/* What the names of dimensions stand for with given input shapes; the list is the arena's. */
+int lm_model_sizes(const struct loom_model *, const struct lm_shape *inputs, struct lm_arena *,
+    struct lm_sizes *, struct loom_error *) LOOM_MUST_CHECK;
 /* Shapes of all values for given input shapes (n_inputs of them): fills shapes[n_values]. */
 int lm_model_shapes(const struct loom_model *, const struct lm_shape *inputs,
     struct lm_shape *shapes, size_t *scratch, struct loom_error *) LOOM_MUST_CHECK;
+
+/*
+ * Shapes of all values where every name in the inputs' declarations is size, and lead axes of size
+ * stand before the extents of inputs that may have any.
+ */
+int lm_model_try(const struct loom_model *, uint64_t size, unsigned lead, struct lm_shape *shapes,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 #endif

@@ -23,6 +23,7 @@ struct loom_run {
 	struct lm_prepared **prepared; /* one array per node */
 	struct loom_tensor *given;     /* one per input; data NULL: not set */
 	struct lm_shape *wanted;       /* shapes of the given inputs */
+	struct loom_tensor *feeds;     /* one per value, data NULL: not fed; NULL: none is */
 	int keep;
 	uint64_t plans;
 	struct lm_arena arena;
@@ -30,7 +31,9 @@ struct loom_run {
 	struct lm_arena memory;
 	struct lm_shape *planned; /* input shapes that it is for; NULL: no plan */
 	struct lm_shape *shapes;
+	struct lm_sizes sizes;
 	struct lm_array *values;
+	struct lm_array *fed;	   /* what nodes read instead of a value; shape NULL: the value */
 	struct lm_array *in, *out; /* of the node that runs */
 	size_t *scratch;
 	void *work;
@@ -162,6 +165,97 @@ convert_inputs(struct loom_run *run, struct loom_error *err)
 	return 0;
 }
 
+/* ---- what is fed ---- */
+
+int
+loom_run_feed(struct loom_run *run, const struct loom_tensor *t, struct loom_error *err)
+{
+	const struct loom_model *m = run->model;
+	size_t value = lm_model_value(m, t->name);
+	char shown[LM_SHOWN];
+
+	if (value == LM_ABSENT)
+		return lm_fail(err, LOOM_ESHAPE,
+		    "the network has no input and no node's output called %s",
+		    lm_shown(shown, t->name));
+	if (t->rank > LOOM_RANK || lm_dtype_find(t->dtype) == NULL)
+		return lm_fail(err, LOOM_EARG, "fed value %s: no such tensor",
+		    lm_shown(shown, t->name));
+	if (run->feeds == NULL)
+		run->feeds = lm_arena_alloc(&run->arena, m->n_values, sizeof(*run->feeds), err);
+	if (run->feeds == NULL)
+		return -1;
+	if ((run->feeds[value].data == NULL) != (t->data == NULL))
+		run->planned = NULL;
+	run->feeds[value] = *t;
+	return 0;
+}
+
+/* Room for each fed value beside the value itself, which is still computed. */
+static int
+place_fed(struct loom_run *run, struct loom_error *err)
+{
+	uint64_t count, bytes;
+	const struct lm_shape *s;
+	size_t i;
+
+	for (i = 0; run->feeds != NULL && i < run->model->n_values; i++) {
+		if (run->feeds[i].data == NULL)
+			continue;
+		s = &run->shapes[i];
+		if (lm_shape_count(s, &count) < 0 || lm_dtype_bytes(s->dtype, count, &bytes) < 0)
+			return lm_fail(err, LOOM_ESHAPE, "value %s is too large",
+			    run->model->values[i].name);
+		run->fed[i].shape = s;
+		run->fed[i].data = lm_arena_alloc(&run->memory, (size_t)bytes, 1, err);
+		if (run->fed[i].data == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+/* "fed value h of node h (dense)": what is fed has the shape that the network gives the value. */
+static int
+fail_fed(const struct loom_run *run, size_t value, const struct lm_shape *found,
+    struct loom_error *err)
+{
+	const struct lm_value_info *info = &run->model->values[value];
+	char want[LM_SHAPE_TEXT], got[LM_SHAPE_TEXT], maker[200] = "";
+	const struct lm_node *n;
+
+	if (info->node != LM_ABSENT) {
+		n = run->model->nodes[info->node];
+		(void)snprintf(maker, sizeof(maker), " of node %.80s (%s)", n->name, n->op->name);
+	}
+	return lm_fail(err, LOOM_ESHAPE, "fed value %.80s%s: expected %.120s, found %.120s",
+	    info->name, maker, lm_shape_text(want, &run->shapes[value]), lm_shape_text(got, found));
+}
+
+static int
+convert_fed(struct loom_run *run, struct loom_error *err)
+{
+	const struct loom_tensor *t;
+	struct lm_shape found;
+	uint64_t count;
+	size_t i;
+
+	for (i = 0; run->feeds != NULL && i < run->model->n_values; i++) {
+		t = &run->feeds[i];
+		if (t->data == NULL)
+			continue;
+		found.dtype = lm_dtype_find(t->dtype);
+		found.rank = t->rank;
+		memcpy(found.dim, t->shape, sizeof(found.dim));
+		if (!lm_shape_same(&found, run->fed[i].shape))
+			return fail_fed(run, i, &found, err);
+		if (lm_shape_count(&found, &count) < 0 ||
+		    lm_convert(run->fed[i].shape->dtype, run->fed[i].data, found.dtype, t->data,
+			(size_t)count, err) < 0)
+			return lm_fail_in(err, run->model->values[i].name);
+	}
+	return 0;
+}
+
 /* ---- the plan ---- */
 
 /* The last node that reads a value; the number of nodes when it must outlive the run. */
@@ -176,8 +270,8 @@ last_uses(const struct loom_run *run, size_t *last)
 		for (k = 0; k < m->nodes[i]->n_out; k++)
 			last[m->nodes[i]->out[k]] = run->keep ? m->n_nodes : i;
 		for (k = 0; k < m->nodes[i]->n_in; k++)
-			if (m->nodes[i]->in[k] != LM_ABSENT && !run->keep)
-				last[m->nodes[i]->in[k]] = i;
+			if (m->nodes[i]->in[k] != LM_ABSENT)
+				last[m->nodes[i]->in[k]] = run->keep ? m->n_nodes : i;
 	}
 	for (i = 0; i < m->n_outputs; i++)
 		last[m->outputs[i]] = m->n_nodes;
@@ -269,16 +363,20 @@ plan(struct loom_run *run, struct loom_error *err)
 	planned = lm_arena_alloc(a, m->n_inputs, sizeof(*planned), err);
 	run->shapes = lm_arena_alloc(a, m->n_values, sizeof(*run->shapes), err);
 	run->values = lm_arena_alloc(a, m->n_values, sizeof(*run->values), err);
+	run->fed = lm_arena_alloc(a, m->n_values, sizeof(*run->fed), err);
 	run->in = lm_arena_alloc(a, lm_model_widest(m), sizeof(*run->in), err);
 	run->out = lm_arena_alloc(a, lm_model_widest(m), sizeof(*run->out), err);
 	run->scratch = lm_arena_alloc(a, m->n_nodes, sizeof(*run->scratch), err);
 	last = lm_arena_alloc(a, m->n_values, sizeof(*last), err);
 	list = lm_arena_alloc(a, m->n_values, sizeof(*list), err);
-	if (planned == NULL || run->shapes == NULL || run->values == NULL || run->in == NULL ||
-	    run->out == NULL || run->scratch == NULL || last == NULL || list == NULL)
+	if (planned == NULL || run->shapes == NULL || run->values == NULL || run->fed == NULL ||
+	    run->in == NULL || run->out == NULL || run->scratch == NULL || last == NULL ||
+	    list == NULL)
 		return -1;
 	if (lm_model_shapes(m, run->wanted, run->shapes, run->scratch, err) < 0 ||
-	    place_all(run, last, list, err) < 0 || place_scratch(run, err) < 0)
+	    lm_model_sizes(m, run->wanted, a, &run->sizes, err) < 0 ||
+	    place_all(run, last, list, err) < 0 || place_fed(run, err) < 0 ||
+	    place_scratch(run, err) < 0)
 		return -1;
 	if (m->n_inputs > 0)
 		memcpy(planned, run->wanted, m->n_inputs * sizeof(*planned));
@@ -289,17 +387,27 @@ plan(struct loom_run *run, struct loom_error *err)
 
 /* ---- the run ---- */
 
+/* What a node reads for an input. */
+static struct lm_array
+read_value(const struct loom_run *run, size_t value)
+{
+	static const struct lm_array absent;
+
+	if (value == LM_ABSENT)
+		return absent;
+	return run->fed[value].shape != NULL ? run->fed[value] : run->values[value];
+}
+
 static int
 run_node(struct loom_run *run, size_t i, struct loom_error *err)
 {
 	const struct lm_node *n = run->model->nodes[i];
 	struct lm_call call = { n, run->in, run->out, run->prepared[i], run->kernels, run->pool,
-		run->counts, run->work };
-	static const struct lm_array absent;
+		run->counts, run->work, &run->sizes };
 	size_t k;
 
 	for (k = 0; k < n->n_in; k++)
-		run->in[k] = n->in[k] != LM_ABSENT ? run->values[n->in[k]] : absent;
+		run->in[k] = read_value(run, n->in[k]);
 	for (k = 0; k < n->n_out; k++)
 		run->out[k] = run->values[n->out[k]];
 	return n->op->forward(&call, err);
@@ -341,7 +449,7 @@ forward(struct loom_run *run, struct loom_error *err)
 	if (run->planned == NULL || (inputs > 0 && memcmp(run->planned, run->wanted, inputs) != 0))
 		if (plan(run, err) < 0)
 			return -1;
-	if (convert_inputs(run, err) < 0)
+	if (convert_inputs(run, err) < 0 || convert_fed(run, err) < 0)
 		return -1;
 	for (i = 0; i < m->n_nodes; i++)
 		if (run_node(run, i, err) < 0)

@@ -144,6 +144,15 @@ lm_model_widest(const struct loom_model *m)
 }
 
 int
+lm_model_sizes(const struct loom_model *m, const struct lm_shape *inputs, struct lm_arena *arena,
+    struct lm_sizes *sizes, struct loom_error *err)
+{
+	sizes->n = 0;
+	sizes->size = lm_arena_alloc(arena, count_dims(m), sizeof(*sizes->size), err);
+	return sizes->size != NULL ? bind_all(m, inputs, sizes, err) : -1;
+}
+
+int
 lm_model_shapes(const struct loom_model *m, const struct lm_shape *inputs, struct lm_shape *shapes,
     size_t *scratch, struct loom_error *err)
 {
@@ -153,10 +162,9 @@ lm_model_shapes(const struct loom_model *m, const struct lm_shape *inputs, struc
 	size_t i;
 	int r = -1;
 
-	sizes.size = lm_arena_alloc(&arena, count_dims(m), sizeof(*sizes.size), err);
 	in = lm_arena_alloc(&arena, lm_model_widest(m), sizeof(*in), err);
 	out = lm_arena_alloc(&arena, lm_model_widest(m), sizeof(*out), err);
-	if (sizes.size == NULL || in == NULL || out == NULL || bind_all(m, inputs, &sizes, err) < 0)
+	if (in == NULL || out == NULL || lm_model_sizes(m, inputs, &arena, &sizes, err) < 0)
 		goto out;
 	for (i = 0; i < m->n_inputs; i++)
 		shapes[m->inputs[i].tensor] = inputs[i];
@@ -172,9 +180,9 @@ out:
 
 /* ---- checking a network before any input is there ---- */
 
-/* Input shapes with every name standing for size. */
+/* Input shapes with every name standing for size, and lead axes of it before those that say so. */
 static int
-trial_inputs(const struct loom_model *m, uint64_t size, struct lm_sizes *sizes,
+trial_inputs(const struct loom_model *m, uint64_t size, unsigned lead, struct lm_sizes *sizes,
     struct lm_shape *inputs, struct loom_error *err)
 {
 	const struct lm_input *in;
@@ -190,7 +198,7 @@ trial_inputs(const struct loom_model *m, uint64_t size, struct lm_sizes *sizes,
 		in = &m->inputs[i];
 		inputs[i].dtype = in->dtype;
 		inputs[i].rank = 0;
-		if (in->any)
+		while (in->any && inputs[i].rank < lead)
 			inputs[i].dim[inputs[i].rank++] = size;
 		for (k = 0; k < in->dims.n && inputs[i].rank < LOOM_RANK; k++)
 			if (lm_dim_eval(&in->dims.dim[k], sizes, &inputs[i].dim[inputs[i].rank++],
@@ -198,6 +206,25 @@ trial_inputs(const struct loom_model *m, uint64_t size, struct lm_sizes *sizes,
 				return -1;
 	}
 	return 0;
+}
+
+int
+lm_model_try(const struct loom_model *m, uint64_t size, unsigned lead, struct lm_shape *shapes,
+    struct loom_error *err)
+{
+	struct lm_arena arena = { 0 };
+	struct lm_sizes sizes = { 0 };
+	struct lm_shape *inputs;
+	int r = -1;
+
+	inputs = lm_arena_alloc(&arena, m->n_inputs, sizeof(*inputs), err);
+	sizes.size = lm_arena_alloc(&arena, count_dims(m), sizeof(*sizes.size), err);
+	if (inputs != NULL && sizes.size != NULL)
+		r = trial_inputs(m, size, lead, &sizes, inputs, err);
+	if (r == 0)
+		r = lm_model_shapes(m, inputs, shapes, NULL, err);
+	lm_arena_release(&arena);
+	return r;
 }
 
 /*
@@ -210,21 +237,16 @@ check_shapes(const struct loom_model *m, struct loom_error *err)
 	static const uint64_t tries[] = { 2, 1, 5040, 3, 4, 5, 6, 7, 8, 16, 32, 64 };
 	struct lm_arena arena = { 0 };
 	struct loom_error first = { 0 }, now;
-	struct lm_sizes sizes = { 0 };
-	struct lm_shape *inputs, *shapes;
+	struct lm_shape *shapes;
 	size_t i;
 	int r = -1;
 
-	inputs = lm_arena_alloc(&arena, m->n_inputs, sizeof(*inputs), err);
 	shapes = lm_arena_alloc(&arena, m->n_values, sizeof(*shapes), err);
-	sizes.size = lm_arena_alloc(&arena, count_dims(m), sizeof(*sizes.size), err);
 	for (i = 0; err->code == LOOM_OK && first.code != LOOM_ENOMEM && r < 0 &&
 	     i < sizeof(tries) / sizeof(tries[0]);
 	     i++) {
 		memset(&now, 0, sizeof(now));
-		r = trial_inputs(m, tries[i], &sizes, inputs, &now);
-		if (r == 0)
-			r = lm_model_shapes(m, inputs, shapes, NULL, &now);
+		r = lm_model_try(m, tries[i], 1, shapes, &now);
 		if (i == 0 || now.code == LOOM_ENOMEM)
 			first = now;
 	}

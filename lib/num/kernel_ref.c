@@ -64,9 +64,9 @@ static void
 finish(const struct lm_product *p, size_t m, size_t n, double sum, double x_norm,
     struct lm_counts *counts)
 {
-	float bias = p->bias != NULL ? p->bias[n] : 0;
-	double t = sum + bias;
-	double bound = lm_bound(depth(p->k), x_norm * p->w_norm[n], 1, fabsf(bias));
+	float bias[2] = { p->bias != NULL ? p->bias[n] : 0, p->bias2 != NULL ? p->bias2[n] : 0 };
+	double t = sum + bias[0] + bias[1], size = fabs((double)bias[0]) + fabs((double)bias[1]);
+	double bound = lm_bound(depth(p->k), x_norm * p->w_norm[n], 1, size);
 	float *y = &p->y[m * p->n + n];
 
 	if (p->k <= LM_LONGEST_PROOF && lm_decided(t, bound, 0)) {
@@ -74,7 +74,7 @@ finish(const struct lm_product *p, size_t m, size_t n, double sum, double x_norm
 		if (counts != NULL)
 			counts->stage[0]++;
 	} else {
-		*y = lm_xdot_undecided(p->x + m * p->k, p->w + n * p->k, p->k, &bias, 1, 1, counts);
+		*y = lm_xdot_undecided(p->x + m * p->k, p->w + n * p->k, p->k, bias, 2, 1, counts);
 	}
 }
 

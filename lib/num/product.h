@@ -1,6 +1,6 @@
 /*
- * product: y[m][n] = the exact sum of x[m][k]*w[n][k] over k, plus bias[n], rounded once.
- * All arrays are dense and row-major: x (m,k), w (n,k), y (m,n).
+ * product: y[m][n] = the exact sum of x[m][k]*w[n][k] over k, plus bias[n], plus bias2[n], rounded
+ * once.  All arrays are dense and row-major: x (m,k), w (n,k), y (m,n).
  */
 #ifndef NUM_PRODUCT_H
 #define NUM_PRODUCT_H
@@ -13,6 +13,7 @@ struct lm_product {
 	const lm_f32u *bias;  /* n of them, or NULL */
 	const double *w_norm; /* n of them: lm_norm of each row of w */
 	float *y;
+	const lm_f32u *bias2; /* n more terms of the sums, or NULL */
 };
 
 /* The binary64 square root of the sum of squares, in any order: what the proof needs of a row. */

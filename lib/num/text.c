@@ -112,12 +112,71 @@ nearer(const struct interval *v, int d)
 	return order > 0 || (order == 0 && d % 2 != 0) ? d + 1 : d;
 }
 
+/* ---- numbers of usual size, in integers of 128 bits ---- */
+
+__extension__ typedef unsigned __int128 wide;
+
+enum { MOST_FIVES = 27 }; /* 5^27 < 2^63 */
+
+static void
+set_digits(struct decimal *out, uint64_t n, int exponent)
+{
+	char reversed[20];
+	int all = 0, i;
+
+	for (; n % 10 == 0; n /= 10)
+		exponent++;
+	for (; n > 0; n /= 10)
+		reversed[all++] = (char)('0' + n % 10);
+	for (i = 0; i < all; i++)
+		out->digits[i] = reversed[all - 1 - i];
+	out->count = all;
+	out->point = all + exponent;
+}
+
+/*
+ * m * 2^e in units of 10^-k is m * 5^k / 2^shift.  Fewer and fewer of its digits are kept, the last one
+ * rounded, as long as the number is less than 5^k/2 away and so reads back.  0: too large, too small,
+ * midway between two texts, or less than half a digit.
+ */
+static int
+shortest_quickly(struct decimal *out, uint64_t m, int e)
+{
+	int k = 16 - floor_log10_of_power_of_two(e + 63 - __builtin_clzll(m)), shift = -(e + k), j;
+	uint64_t fives = 1, tens = 1, kept, best = 0;
+	wide value, low, high;
+
+	if (k < 0 || k > MOST_FIVES || shift < 1 || shift > 63)
+		return 0;
+	for (j = 0; j < k; j++)
+		fives *= 5;
+	value = (wide)m * fives;
+	for (j = 0; j < 17; j++, tens *= 10) {
+		kept = (uint64_t)(value >> shift) / tens;
+		low = value - ((wide)(kept * tens) << shift);
+		high = ((wide)tens << shift) - low;
+		if (low == high)
+			return 0;
+		kept += high < low;
+		low = 2 * (low < high ? low : high);
+		if (low > fives || (low == fives && (m & 1) != 0))
+			break;
+		best = kept;
+	}
+	if (j == 0)
+		return 0;
+	set_digits(out, best, j - 1 - k);
+	return 1;
+}
+
 static void
 shortest(struct decimal *out, uint64_t m, int e, int narrow)
 {
 	struct interval v;
 	int d, low, high;
 
+	if (!narrow && shortest_quickly(out, m, e))
+		return;
 	interval_init(&v, m, e, narrow);
 	out->point = interval_scale(&v, e + 63 - __builtin_clzll(m));
 	out->count = 0;

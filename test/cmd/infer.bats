@@ -102,6 +102,167 @@ two_layers='[{"w": [[1, 2], [-1, 1]], "b": [0.5, 0], "act": "relu"}]'
 	PY
 }
 
+@test "infer: --taps changes nothing where an input is read again after other nodes" {
+	for activation in silu relu2; do
+		case=$FIXTURES/layers/swiglu/$activation-bias-by-nodes
+		loom-stream <"$case/net.stream" >net.entity
+		loom-infer -m net.entity -t taps.safetensors -o y.npy "$case/in.npz"
+		same y.npy "$case/out.npy"
+	done
+}
+
+# relu(2 (x W' + b)), by hand: what is fed shows in everything behind it, not in what made it.
+three_nodes='[{"w": [[1, 2], [-1, 1]], "b": [0.5, 0]}, {"w": [[2, 0], [0, 2]], "act": "relu"}]'
+
+# name=array ... on the command line, as Python; written to FILE.
+tensors() {
+	local file=$1
+	shift
+	"$PYTHON" -c 'import sys, numpy as np
+np.savez(sys.argv[1], **{k: eval(v) for k, v in (a.split("=", 1) for a in sys.argv[2:])})' "$file" "$@"
+}
+
+show() {
+	"$PYTHON" -c 'import sys
+from safetensors.numpy import load_file
+for name, a in sorted(load_file(sys.argv[1]).items()): print(name, a.tolist())' "$1"
+}
+
+@test "infer: --feed: nodes read what is fed, results and taps show what they make of it" {
+	net "$three_nodes" >net.entity
+	npy '[[1, 1]]' >x.npy
+	tensors fed.npz 'net.0=np.float32([[10, -20]])'
+	loom-infer -m net.entity --feed fed.npz --taps t -o y.npy x.npy
+	show t >found
+	printf '%s\n' 'act.1 [[20.0, 0.0]]' 'net.0 [[3.5, 0.0]]' 'net.1 [[20.0, -40.0]]' >expected
+	same found expected
+	npy '[[20, 0]]' >expected.npy
+	same y.npy expected.npy
+}
+
+@test "infer: --feed: each node shows its own error, and without it the sum of all" {
+	net "$three_nodes" >net.entity
+	npy '[[1, 1], [2, -3]]' >x.npy
+	# another side, whose first layer is 0.25 off and whose others are right
+	tensors fed.npz 'net.0=np.array([[3.75, 0.25], [-3.25, -4.75]])' \
+		'net.1=np.array([[7.5, 0.5], [-6.5, -9.5]])' 'act.1=np.array([[7.5, 0.5], [0, 0]])'
+	cp fed.npz theirs.npz
+	loom-infer -m net.entity -t alone.safetensors -o y x.npy
+	run -1 loom-compare alone.safetensors theirs.npz --report labels=cumulative
+	printf '%s\n' 'act.1 different' 'net.0 different' 'net.1 different' >expected
+	same cumulative expected
+	loom-infer -m net.entity -F fed.npz -t fed.safetensors -o y x.npy
+	run -1 loom-compare fed.safetensors theirs.npz --report labels=isolated
+	printf '%s\n' 'act.1 same' 'net.0 different' 'net.1 same' >expected
+	same isolated expected
+}
+
+@test "infer: --feed: taps of the same network and input change no bit" {
+	for case in swiglu/silu-bias-by-nodes embedding/inside residual/special; do
+		loom-stream <"$FIXTURES/layers/$case/net.stream" >net.entity
+		in=$FIXTURES/layers/$case/in.npz
+		loom-infer -m net.entity -t taps.safetensors -o y.npy "$in"
+		loom-infer -m net.entity -F taps.safetensors -t again.safetensors -o z.npy "$in"
+		same z.npy y.npy
+		same again.safetensors taps.safetensors
+		loom-infer -m net.entity -F "$in" -j 3 -o z.npy "$in"
+		same z.npy y.npy
+		loom-infer -m net.entity -F - -o z.npy "$in" <taps.safetensors
+		same z.npy y.npy
+	done
+}
+
+@test "infer: --feed: an input in TAPS is what nodes read, whatever INPUT holds" {
+	net "$two_layers" >net.entity
+	npy '[[9, 9], [9, 9]]' >other.npy
+	npy '[[1, 1], [2, -3]]' >x.npy
+	npy '[[3.5, 0], [0, 0]]' >expected.npy
+	tensors x.npz 'x=np.array([[1, 1], [2, -3]])'
+	loom-infer -m net.entity --feed x.npz -o y.npy other.npy
+	same y.npy expected.npy
+}
+
+@test "infer: --feed: float64 is rounded once, integers and flags stay what they are" {
+	net '[{"w": [[1]]}, {"w": [[1]]}]' >net.entity
+	npy '[[0]]' >x.npy
+	tensors fed.npz 'net.0=np.array([[1 + 2.0**-24 + 2.0**-50]])'
+	loom-infer -m net.entity -F fed.npz --raw f32 -o y x.npy
+	[ "$(od -An -tx4 y)" = " 3f800001" ]
+	loom-stream <"$FIXTURES/layers/add/int64/net.stream" >net.entity
+	tensors fed.npz 'x=np.array([[1, 2], [3.5, 4]])'
+	run --separate-stderr -3 loom-infer -m net.entity -F fed.npz -o z "$FIXTURES/layers/add/int64/in.npz"
+	[ "$stderr" = "loom-infer: x: expected int64, found float64 whose value 2 is 3.5" ]
+	[ ! -e z ]
+}
+
+@test "infer: --feed: a name or a shape that the network does not have is an error" {
+	net "$two_layers" >net.entity
+	npy '[[1, 1], [2, -3]]' >x.npy
+	tensors fed.npz 'net.0=np.ones((2, 2))' 'net.7=np.ones((2, 2))'
+	run --separate-stderr -3 loom-infer -m net.entity -F fed.npz -o y x.npy
+	[ "$stderr" = "loom-infer: fed.npz: the network has no input and no node's output called net.7" ]
+	tensors fed.npz 'net.0=np.ones((1, 2))'
+	run --separate-stderr -3 loom-infer -m net.entity -F fed.npz -o y x.npy
+	[ "$stderr" = "loom-infer: net.entity: fed value net.0 of node net.0 (dense): expected float32 [2, 2], found float64 [1, 2]" ]
+	tensors fed.npz 'x=np.ones((3, 2), "f4")'
+	run --separate-stderr -3 loom-infer -m net.entity -F fed.npz -o y x.npy
+	[ "$stderr" = "loom-infer: net.entity: fed value x: expected float32 [2, 2], found float32 [3, 2]" ]
+	run --separate-stderr -4 loom-infer -m net.entity -F none.npz -o y x.npy
+	[ "$stderr" = "loom-infer: none.npz: cannot open it: No such file or directory" ]
+	run --separate-stderr -2 loom-infer -m net.entity -F - -o y
+	[ "${stderr_lines[0]}" = "loom-infer: --feed -: the INPUT comes from standard input: name a file for one of them" ]
+	run --separate-stderr -2 loom-infer -m - -F - -o y x.npy
+	[ "${stderr_lines[0]}" = "loom-infer: --feed -: the model comes from standard input: name a file for one of them" ]
+	loom-infer -m net.entity -t taps.safetensors -o z x.npy
+	refuses_every_prefix taps.safetensors loom-infer -m net.entity -F '{}' x.npy -o y
+	[ ! -e y ]
+}
+
+@test "infer: swiglu gives the bits of dense, silu or relu2, mul and dense" {
+	"$PYTHON" - "$TOP/fixtures/layers" <<-'PY'
+		import sys
+		sys.dont_write_bytecode = True
+		sys.path.insert(0, sys.argv[1])
+		from make_norms import by_nodes, values, write
+		x, n, hidden = values(1, 3, 13, 24), 24, 65
+		wg, wu, wd = values(2, hidden, n), values(3, hidden, n), values(4, n, hidden)
+		bg, bu, bd = values(5, hidden), values(6, hidden), values(7, n)
+		slots = {"Wg": (wg, "mi"), "Wu": (wu, "mi"), "Wd": (wd, "im"), "bg": (bg, "m"), "bu": (bu, "m"), "bd": (bd, "i")}
+		slots = {name: (array, list(axes)) for name, (array, axes) in slots.items()}
+		for act in ("silu", "relu2"):
+		    params = {"in_features": n, "hidden_features": hidden, "activation": act, "bias": True}
+		    write(act, "one", [("y", "swiglu", ["x"], params, slots)], {"x": x}, x, [["b", "s", n]])
+		    write(act, "nodes", by_nodes(wg, wu, wd, bg, bu, bd, act), {"x": x}, x, [["b", "s", n]])
+	PY
+	for act in silu relu2; do
+		for net in one nodes; do
+			loom-stream <$act/$net/net.stream >net.entity
+			loom-infer -m net.entity -o $act-$net.npy $act/$net/in.npz
+		done
+		same $act-one.npy $act-nodes.npy
+	done
+	run -1 cmp -s silu-one.npy relu2-one.npy
+}
+
+@test "infer: an id outside the vocabulary is refused with its place, if the layer says so" {
+	loom-stream <"$FIXTURES/layers/embedding/inside/net.stream" >net.entity
+	tensors x.npz 'ids=np.array([[0, 6], [1, 7]])'
+	run --separate-stderr -3 loom-infer -m net.entity -o y x.npz
+	[ "$stderr" = "loom-infer: net.entity: layer y (embedding): id 7 at [1, 1] is outside the vocabulary of 7 (expected 0 to 6)" ]
+	loom-stream <"$FIXTURES/layers/embedding/wrap-inside/net.stream" >net.entity
+	tensors x.npz 'ids=np.array([6, -7, -8])'
+	run --separate-stderr -3 loom-infer -m net.entity -o y x.npz
+	[ "$stderr" = "loom-infer: net.entity: layer y (embedding): id -8 at [2] is outside the vocabulary of 7 (expected -7 to 6)" ]
+	sed 's/int64/float32/' "$FIXTURES/layers/embedding/inside/net.stream" | loom-stream >net.entity
+	tensors x.npz 'ids=np.array([[0.5, np.nan]])'
+	run --separate-stderr -3 loom-infer -m net.entity -o y x.npz
+	[ "$stderr" = "loom-infer: net.entity: layer y (embedding): id nan at [0, 1] is outside the vocabulary of 7 (expected 0 to 6)" ]
+	tensors x.npz 'ids=np.array([[6.9, 7.25]])'
+	run --separate-stderr -3 loom-infer -m net.entity -o y x.npz
+	[ "$stderr" = "loom-infer: net.entity: layer y (embedding): id 7.25 at [0, 1] is outside the vocabulary of 7 (expected 0 to 6)" ]
+	[ ! -e y ]
+}
+
 @test "infer: inputs of any dtype and order are converted by value" {
 	net "$two_layers" >net.entity
 	npy '[[1, 1], [2, -3]]' >x.npy
@@ -151,7 +312,7 @@ two_layers='[{"w": [[1, 2], [-1, 1]], "b": [0.5, 0], "act": "relu"}]'
 	net "$two_layers" >net.entity
 	npy '[[1, 1]]' >x.npy
 	run --separate-stderr -2 loom-infer x.npy
-	[ "${stderr_lines[0]}" = "usage: loom-infer -m MODEL [-Hv] [-f FORMAT] [-j JOBS] [-o OUTPUT] [-r f32] [-t TAPS] [INPUT]" ]
+	[ "${stderr_lines[0]}" = "usage: loom-infer -m MODEL [-Hv] [-F TAPS] [-f FORMAT] [-j JOBS] [-o OUTPUT] [-r f32] [-t TAPS] [INPUT]" ]
 	run --separate-stderr -2 loom-infer -m - -
 	[ "${stderr_lines[0]}" = "loom-infer: the model comes from standard input: name an INPUT file" ]
 	run --separate-stderr -2 loom-infer -m net.entity --raw f64 x.npy

@@ -160,6 +160,24 @@ program() {
 	[ "${lines[1]}" = 'man/loom-x.1: refers to loom-y.1, which has no page' ]
 }
 
+@test "lint: check-schema compares the schema with the table of operations" {
+	mkdir schemas
+	cp "$TOP/contrib/make-schema" contrib
+	run -1 contrib/check-schema
+	[ "$output" = 'out/bin/loom-list is not built: run make first' ]
+	printf '#!/bin/sh\ncat table.json\n' >out/bin/loom-list
+	chmod +x out/bin/loom-list
+	echo '[{"name":"one","inputs":[1,1],"outputs":[1,1],"about":"y","slots":[],"params":[
+		{"name":"axis","kind":"int","null":false,"least":-16,"most":15}]}]' >table.json
+	contrib/make-schema <table.json >schemas/layer-stream-node.json
+	run -0 contrib/check-schema
+	[ "$output" = "" ]
+	sed -i 's/:15}/:14}/' table.json
+	run -1 contrib/check-schema
+	[[ $output = *$'\n-'*'"maximum": 15'*$'\n+'*'"maximum": 14'* ]]
+	[ "${lines[-1]}" = 'schemas/layer-stream-node.json is not that of the operations: loom-list --json layers | contrib/make-schema >schemas/layer-stream-node.json' ]
+}
+
 @test "lint: check-shell runs shellcheck on scripts by their first line" {
 	run -0 contrib/check-shell
 	printf '#!/bin/sh\nrm $1\n' >test/script

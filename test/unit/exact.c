@@ -50,9 +50,10 @@ by_kernel(const struct terms *t, const float *bias, size_t nbias, uint32_t want,
 {
 	enum { M = 6, N = 5 };
 	static float x[M * SUM_MOST], w[N * SUM_MOST];
-	float biases[N], y[M * N];
+	float biases[2][N], y[M * N];
 	double norms[N];
-	struct lm_product p = { M, N, t->k, x, w, nbias > 0 ? biases : NULL, norms, y };
+	struct lm_product p = { M, N, t->k, x, w, nbias > 0 ? biases[0] : NULL, norms, y,
+		nbias > 1 ? biases[1] : NULL };
 	size_t i;
 
 	for (i = 0; i < M && t->k > 0; i++)
@@ -61,7 +62,8 @@ by_kernel(const struct terms *t, const float *bias, size_t nbias, uint32_t want,
 		if (t->k > 0)
 			memcpy(w + i * t->k, t->b, t->k * sizeof *w);
 		norms[i] = lm_norm(p.w + i * t->k, t->k);
-		biases[i] = nbias > 0 ? bias[0] : 0;
+		biases[0][i] = nbias > 0 ? bias[0] : 0;
+		biases[1][i] = nbias > 1 ? bias[1] : 0;
 	}
 	lm_kernels_ref.product(&p, 0, M, 0, N, counts);
 	for (i = 0; i < M * N; i++)
@@ -83,8 +85,10 @@ check_sum(const struct terms *t, const float *bias, size_t nbias, double scale, 
 	expect32(t, "misaligned", lm_xdot(a, b, t->k, bias, nbias, scale, NULL), r32);
 	expect32(t, "from the second stage",
 	    lm_xdot_undecided(b, a, t->k, bias, nbias, scale, counts), r32);
-	if (scale == 1 && nbias <= 1)
+	if (scale == 1 && nbias <= 2)
 		by_kernel(t, bias, nbias, r32, counts);
+	if (scale == 1 && nbias == 2)
+		by_kernel(t, (const float[]){ bias[1], bias[0] }, nbias, r32, counts);
 }
 
 /* ---- the specification's cases ---- */
@@ -171,7 +175,7 @@ dense_init(struct dense *d, size_t m, size_t n, size_t k)
 	d->b = calloc(n + 1, sizeof *d->b);
 	d->norms = calloc(n, sizeof *d->norms);
 	d->p = (struct lm_product){ m, n, k, d->x, d->w, NULL, d->norms,
-		calloc(m * n, sizeof *d->p.y) };
+		calloc(m * n, sizeof *d->p.y), NULL };
 	assert(d->x != NULL && d->w != NULL && d->b != NULL && d->norms != NULL && d->p.y != NULL);
 }
 
@@ -304,29 +308,30 @@ check_shape(uint64_t *seed, const struct drawn *data)
 	size_t m = 1 + draw_bits(seed) % 13, n = 1 + draw_bits(seed) % 13;
 	size_t k = draw_bits(seed) % (draw_bits(seed) % 4 == 0 ? 600 : 24);
 	size_t off = 1 + draw_bits(seed) % 3, i;
-	unsigned char *room = calloc(m * k + n * k + n + 1, sizeof(float));
-	int biased = draw_bits(seed) % 2 == 0;
+	unsigned char *room = calloc(m * k + n * k + 2 * n + 1, sizeof(float));
+	size_t biases = draw_bits(seed) % 3;
 	struct dense d;
 	float v;
 
 	assert(room != NULL);
 	dense_init(&d, m, n, k);
-	for (i = 0; i < m * k + n * k + n; i++) {
+	for (i = 0; i < m * k + n * k + 2 * n; i++) {
 		v = (i < m * k ? data->a : data->b)(seed);
 		memcpy(room + off + 4 * i, &v, sizeof v);
 	}
 	d.p.x = (const lm_f32u *)(room + off);
 	d.p.w = d.p.x + m * k;
-	d.p.bias = biased ? d.p.w + n * k : NULL;
+	d.p.bias = biases > 0 ? d.p.w + n * k : NULL;
+	d.p.bias2 = biases > 1 ? d.p.bias + n : NULL;
 	dense_norms(&d);
 	dense_run(&d, 1 + draw_bits(seed) % 7, NULL);
 	for (i = 0; i < m * n; i++) {
 		const lm_f32u *a = d.p.x + i / n * k, *b = d.p.w + i % n * k;
-		float bias = biased ? d.p.bias[i % n] : 0;
+		float bias[2] = { biases > 0 ? d.p.bias[i % n] : 0,
+			biases > 1 ? d.p.bias2[i % n] : 0 };
 		struct terms t = { .name = data->name, .k = k };
 
-		expect32(&t, "product", d.p.y[i],
-		    shown32(lm_xdot_exact(a, b, k, &bias, (size_t)biased, 1)));
+		expect32(&t, "product", d.p.y[i], shown32(lm_xdot_exact(a, b, k, bias, biases, 1)));
 	}
 	dense_free(&d);
 	free(room);

@@ -1,4 +1,7 @@
-/* A run: shapes are planned once each, a row keeps its bits in any batch, a model serves many threads. */
+/*
+ * A run: shapes are planned once each, a row keeps its bits in any batch, nodes read what is fed, a
+ * model serves many threads.
+ */
 #include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -83,6 +86,71 @@ check_refusals(const struct loom_model *m)
 	loom_run_free(run);
 }
 
+/* The network's own values change nothing; others are what the next node reads, until they end. */
+static void
+check_feed(const struct loom_model *m)
+{
+	static const double zeros[ROWS * 64];
+	struct loom_error err = { 0 };
+	struct loom_tensor t, tap, y;
+	struct loom_run *run;
+	float plain[ROWS][OUT], fed[ROWS][OUT], own[ROWS * 64];
+	uint64_t n;
+
+	assert(loom_run_new(&run, m, 1, &err) == 0);
+	loom_run_keep(run);
+	give(run, 0, ROWS);
+	memcpy(plain, loom_run_output(run, 0).data, sizeof(plain));
+	t = tap = loom_run_tap(run, 0);
+	n = tap.shape[0] * tap.shape[1];
+	assert(tap.rank == 2 && n <= ROWS * 64 && loom_run_taps(run) > 1);
+	memcpy(own, tap.data, n * sizeof(float));
+	t.data = own;
+	assert(loom_run_feed(run, &t, &err) == 0);
+	give(run, 0, ROWS);
+	assert(memcmp(loom_run_output(run, 0).data, plain, sizeof(plain)) == 0);
+	t.dtype = "float64";
+	t.data = zeros;
+	assert(loom_run_feed(run, &t, &err) == 0);
+	give(run, 0, ROWS);
+	assert(loom_run_plans(run) == 2);
+	y = loom_run_output(run, 0);
+	memcpy(fed, y.data, sizeof(fed));
+	assert(memcmp(fed, plain, sizeof(fed)) != 0);
+	assert(memcmp(fed[0], fed[1], sizeof(fed[0])) == 0); /* all rows read zeros */
+	assert(memcmp(loom_run_tap(run, 0).data, own, n * sizeof(float)) == 0);
+	t.data = NULL;
+	assert(loom_run_feed(run, &t, &err) == 0);
+	give(run, 0, ROWS);
+	assert(memcmp(loom_run_output(run, 0).data, plain, sizeof(plain)) == 0);
+	loom_run_free(run);
+}
+
+/* No such name; a shape that another batch has. */
+static void
+check_bad_feeds(const struct loom_model *m)
+{
+	struct loom_tensor t = { .name = "z", .dtype = "float32", .rank = 2, .shape = { 2, IN } };
+	struct loom_error err = { 0 };
+	struct loom_run *run;
+
+	assert(loom_run_new(&run, m, 1, &err) == 0);
+	t.data = rows;
+	assert(loom_run_feed(run, &t, &err) < 0 && err.code == LOOM_ESHAPE);
+	assert(strcmp(err.text, "the network has no input and no node's output called z") == 0);
+	memset(&err, 0, sizeof(err));
+	t.name = "x";
+	assert(loom_run_feed(run, &t, &err) == 0);
+	give(run, 0, 2);
+	t.shape[0] = 3;
+	assert(loom_run_set(run, 0, &t, &err) == 0 && loom_run_forward(run, &err) < 0);
+	assert(err.code == LOOM_ESHAPE);
+	assert(strcmp(err.text, "fed value x: expected float32 [3, 4], found float32 [2, 4]") == 0);
+	memset(&err, 0, sizeof(err));
+	assert(loom_run_feed(run, &t, &err) == 0 && loom_run_forward(run, &err) == 0);
+	loom_run_free(run);
+}
+
 int
 main(void)
 {
@@ -101,6 +169,8 @@ main(void)
 	assert(loom_model_open(&m, path, &err) == 0);
 	check_plans(m);
 	check_refusals(m);
+	check_feed(m);
+	check_bad_feeds(m);
 	for (i = 0; i < 3; i++)
 		assert(pthread_create(&threads[i], NULL, work, m) == 0);
 	for (i = 0; i < 3; i++)

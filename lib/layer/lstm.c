@@ -1,0 +1,53 @@
+/*
+ * lstm: z = W x_t + U h_{t-1} + b + b2 for the gates i, f, g, o, each one exact sum;
+ * c_t = sigmoid(z_f) c_{t-1} + sigmoid(z_i) tanh(z_g) in binary64; h_t = sigmoid(z_o) tanh(c_t).
+ */
+#include "layer/recurrent.h"
+
+enum { I, F, G, O, GATES };
+
+/* c is rounded to binary32 only where tanh takes it; the product i g is exact in binary64. */
+static void
+update(const struct lm_call *c, float *z, float *h, double *memory, size_t from, size_t to)
+{
+	size_t hidden = (size_t)c->node->param[LM_HIDDEN].i, n = to - from, j;
+	float *i = z + I * hidden, *f = z + F * hidden, *g = z + G * hidden, *o = z + O * hidden;
+
+	c->kernels->sigmoid(i + from, i + from, n);
+	c->kernels->sigmoid(f + from, f + from, n);
+	c->kernels->tanh(g + from, g + from, n);
+	c->kernels->sigmoid(o + from, o + from, n);
+	for (j = from; j < to; j++) {
+		memory[j] = f[j] * memory[j] + (double)i[j] * g[j];
+		h[j] = (float)memory[j];
+	}
+	c->kernels->tanh(h + from, h + from, n);
+	for (j = from; j < to; j++)
+		h[j] = o[j] * h[j];
+}
+
+static const struct lm_cell cell = { GATES, update };
+
+const struct lm_layer_ops lm_layer_lstm = {
+	.name = "lstm",
+	.cell = 8,
+	.activation = LM_NO_ACTIVATION,
+	.in_least = 1,
+	.in_most = 3,
+	.out_least = 1,
+	.out_most = 3,
+	.about =
+	    "gates i f g o of W x_t + U h_(t-1) + b + b2; c_t = f c_(t-1) + i g, h_t = o tanh c_t",
+	.params = { LM_RECURRENT_PARAMETERS },
+	.slots = { { "W_i", LM_SLOT_W }, { "U_i", LM_SLOT_U }, { "b_i", LM_SLOT_B },
+	    { "W_f", LM_SLOT_W }, { "U_f", LM_SLOT_U }, { "b_f", LM_SLOT_B }, { "W_g", LM_SLOT_W },
+	    { "U_g", LM_SLOT_U }, { "b_g", LM_SLOT_B }, { "W_o", LM_SLOT_W }, { "U_o", LM_SLOT_U },
+	    { "b_o", LM_SLOT_B }, { "b2_i", LM_SLOT_B2 }, { "b2_f", LM_SLOT_B2 },
+	    { "b2_g", LM_SLOT_B2 }, { "b2_o", LM_SLOT_B2 } },
+	.row = &cell,
+	.check = lm_recurrent_check,
+	.shape = lm_recurrent_shape,
+	.prepare = lm_recurrent_prepare,
+	.plan = lm_recurrent_plan,
+	.forward = lm_recurrent_forward,
+};
