@@ -7,38 +7,58 @@
 
 /* ---- nodes that are layers of Loom, or their activations ---- */
 
-/* The parameters of a layer that its spec states too must agree. */
+/* A size that both state must be one. */
 static int
-check_params(const struct lm_entity_cell *cell, size_t index, const struct lm_node *node,
-    struct loom_error *err)
+check_sizes(const struct lm_entity_cell *cell, const struct lm_node *node,
+    const struct lm_node *spec, struct loom_error *err)
 {
-	struct lm_node spec = { .op = node->op };
+	const struct lm_cell_field *f = cell->row->field;
 	char shown[LM_SHOWN];
-	int i, p;
+	int p;
 
-	if (lm_entity_cell_params(cell, index, &spec, err) < 0)
-		return -1;
-	for (i = 0; i < LM_CELL_FIELDS && cell->row->field[i].param != NULL; i++) {
-		p = lm_layer_param(node->op, cell->row->field[i].param);
-		if (node->param[p].i != spec.param[p].i)
+	for (; f < cell->row->field + LM_CELL_FIELDS && f->param != NULL; f++) {
+		p = lm_layer_param(node->op, f->param);
+		if (f->echo || f->times != NULL || node->op->params[p].kind != LM_IS_SIZE)
+			continue;
+		if (node->param[p].i != spec->param[p].i)
 			return lm_fail(err, LOOM_EFORMAT,
-			    "node %s: %s is %lld, but %s of layers.%zu is %lld",
-			    lm_shown(shown, node->name), cell->row->field[i].param,
-			    (long long)node->param[p].i, cell->row->field[i].key, index,
-			    (long long)spec.param[p].i);
+			    "node %s: %s is %lld, but %s of %s is %lld",
+			    lm_shown(shown, node->name), f->param, (long long)node->param[p].i,
+			    f->key, cell->name, (long long)spec->param[p].i);
 	}
 	return 0;
 }
 
+/* The node may say what the spec cannot, but both must lay out the weights alike. */
 static int
-claim_layer(struct lm_entity_cell *cell, size_t index, struct lm_node *node, struct loom_error *err)
+check_params(struct lm_entity *entity, const struct lm_entity_cell *cell,
+    const struct lm_node *node, struct loom_error *err)
+{
+	struct lm_node spec = { .name = node->name, .op = node->op };
+	char shown[LM_SHOWN];
+	int same;
+
+	if (lm_cell_read(&entity->model->arena, cell, &spec, err) < 0 ||
+	    check_sizes(cell, node, &spec, err) < 0)
+		return -1;
+	same = lm_cell_same_layout(cell->row, node, &spec, err);
+	if (same == 0)
+		return lm_fail(err, LOOM_EFORMAT,
+		    "node %s: its weights are not laid out as those of %s",
+		    lm_shown(shown, node->name), cell->name);
+	return same < 0 ? -1 : 0;
+}
+
+static int
+claim_layer(struct lm_entity *entity, struct lm_entity_cell *cell, struct lm_node *node,
+    struct loom_error *err)
 {
 	char shown[LM_SHOWN], other[LM_SHOWN];
 
 	if (cell->node != NULL)
-		return lm_fail(err, LOOM_EFORMAT, "node %s: layers.%zu is node %s already",
-		    lm_shown(shown, node->name), index, lm_shown(other, cell->node->name));
-	if (check_params(cell, index, node, err) < 0)
+		return lm_fail(err, LOOM_EFORMAT, "node %s: %s is node %s already",
+		    lm_shown(shown, node->name), cell->name, lm_shown(other, cell->node->name));
+	if (check_params(entity, cell, node, err) < 0)
 		return -1;
 	cell->node = node;
 	return 0;
@@ -46,59 +66,85 @@ claim_layer(struct lm_entity_cell *cell, size_t index, struct lm_node *node, str
 
 /* An activation belongs to the layer whose output it alone takes. */
 static int
-claim_function(struct lm_entity_cell *cell, size_t index, struct lm_node *node,
-    struct loom_error *err)
+claim_function(struct lm_entity_cell *cell, struct lm_node *node, struct loom_error *err)
 {
 	char shown[LM_SHOWN];
 
-	if (lm_activation_of(node) != cell->activation)
-		return lm_fail(err, LOOM_EFORMAT,
-		    "node %s (%s): layers.%zu is a %s with the activation %s",
-		    lm_shown(shown, node->name), node->op->name, index, cell->row->type,
-		    cell->activation->name);
+	if (cell->row->idle != NULL || lm_activation_of(node) != cell->activation)
+		return lm_fail(err, LOOM_EFORMAT, "node %s (%s): %s is a %s with the activation %s",
+		    lm_shown(shown, node->name), node->op->name, cell->name, cell->row->type,
+		    cell->row->idle == NULL ? cell->activation->name : "Linear");
 	if (cell->function != NULL || cell->node == NULL || node->n_in != 1 ||
 	    node->in[0] != cell->node->out[0])
 		return lm_fail(err, LOOM_EFORMAT,
-		    "node %s: as the activation of layers.%zu it must take that node's output, and "
+		    "node %s: as the activation of %s it must take that node's output, and "
 		    "be the only one",
-		    lm_shown(shown, node->name), index);
+		    lm_shown(shown, node->name), cell->name);
 	cell->function = node;
 	return 0;
+}
+
+/* The layer that the node is, or whose activation it is; NULL: the text names none. */
+static struct lm_entity_cell *
+cell_of(const struct lm_entity *entity, const struct lm_node *node)
+{
+	struct lm_entity_cell *cell;
+	const char *rest;
+	size_t most;
+
+	if (node->cell == NULL)
+		return NULL;
+	cell = lm_entity_cell_at(entity, node->cell, &rest, &most);
+	return cell != NULL && cell->row != NULL && *rest == '\0' ? cell : NULL;
 }
 
 static int
 claim_cell(struct lm_entity *entity, struct lm_node *node, struct loom_error *err)
 {
-	struct lm_entity_cell *cell;
+	struct lm_entity_cell *cell = cell_of(entity, node);
 	char shown[LM_SHOWN];
-	size_t index;
 
-	if (lm_entity_index(node->cell, strlen(node->cell), entity->n_cells, &index) < 0)
+	if (cell == NULL)
 		return lm_fail(err, LOOM_EFORMAT, "node %s: \"cell\" is no layer of the network",
 		    lm_shown(shown, node->name));
-	cell = &entity->cells[index];
 	if (strcmp(cell->row->op, node->op->name) == 0)
-		return claim_layer(cell, index, node, err);
-	return claim_function(cell, index, node, err);
+		return claim_layer(entity, cell, node, err);
+	return claim_function(cell, node, err);
 }
 
 /* What Loom would compute must have a node, or the two would not be one network. */
 static int
-all_claimed(const struct lm_entity *entity, struct loom_error *err)
+cells_claimed(const struct lm_entity_cell *cells, size_t n, struct loom_error *err)
 {
 	const struct lm_entity_cell *cell;
+
+	for (cell = cells; cell < cells + n; cell++) {
+		if (cell->container != NULL) {
+			if (cells_claimed(cell->child, cell->n_child, err) < 0)
+				return -1;
+			continue;
+		}
+		if (cell->node == NULL)
+			return lm_fail(err, LOOM_EFORMAT, "bridge: no node is %s", cell->name);
+		if (cell->function == NULL && cell->activation->value >= 0 &&
+		    cell->row->idle == NULL)
+			return lm_fail(err, LOOM_EFORMAT, "bridge: no node is the activation of %s",
+			    cell->name);
+		if (cell->disabled)
+			return lm_fail(err, LOOM_EFORMAT,
+			    "bridge: %s is disabled, but a node is it", cell->name);
+	}
+	return 0;
+}
+
+static int
+all_claimed(const struct lm_entity *entity, struct loom_error *err)
+{
 	char shown[LM_SHOWN];
 	size_t i;
 
-	for (i = 0; i < entity->n_cells; i++) {
-		cell = &entity->cells[i];
-		if (cell->node == NULL || (cell->function == NULL && cell->activation->value >= 0))
-			return lm_fail(err, LOOM_EFORMAT, "bridge: no node is %slayers.%zu",
-			    cell->node != NULL ? "the activation of " : "", i);
-		if (cell->disabled)
-			return lm_fail(err, LOOM_EFORMAT,
-			    "bridge: layers.%zu is disabled, but a node is it", i);
-	}
+	if (cells_claimed(entity->cells, entity->n_cells, err) < 0)
+		return -1;
 	for (i = 0; i < entity->n_blobs; i++)
 		if (!entity->blobs[i].used && entity->blobs[i].kind != LM_BLOB_OTHER)
 			return lm_fail(err, LOOM_EFORMAT, "blob %s belongs to no node",
@@ -108,20 +154,12 @@ all_claimed(const struct lm_entity *entity, struct loom_error *err)
 
 /* ---- weights ---- */
 
-/* The blob of a node's slot: the layer's own, or one with the node's name. */
+/* The blob of a slot that is not in the layer's own: beside it, or one with the node's name. */
 static struct lm_entity_blob *
-find_blob(const struct lm_entity *entity, const struct lm_node *node, size_t slot,
-    struct lm_buf *path, struct loom_error *err)
+find_blob(const struct lm_entity *entity, const struct lm_entity_cell *cell,
+    const struct lm_node *node, size_t slot, struct lm_buf *path, struct loom_error *err)
 {
-	const struct lm_entity_cell *cell = NULL;
-	size_t index;
-
-	if (node->cell != NULL &&
-	    lm_entity_index(node->cell, strlen(node->cell), entity->n_cells, &index) == 0)
-		cell = &entity->cells[index];
-	if (cell != NULL && cell->node == node && slot == LM_MAIN_SLOT)
-		return cell->main;
-	if (cell != NULL && cell->node == node && slot == LM_SIDECAR_SLOT && cell->sidecar != NULL)
+	if (cell != NULL && cell->sidecar != NULL && cell->row->side.slot == slot)
 		return cell->sidecar;
 	lm_buf_clear(path);
 	if (lm_buf_str(path, "bridge.nodes.", err) < 0 || lm_buf_str(path, node->name, err) < 0 ||
@@ -134,14 +172,22 @@ static int
 attach_all(struct lm_entity *entity, struct lm_node *node, struct lm_buf *path,
     struct loom_error *err)
 {
+	struct lm_entity_cell *cell = cell_of(entity, node);
 	struct lm_entity_blob *blob;
 	char shown[LM_SHOWN];
-	size_t n = lm_layer_slots(node->op), i;
+	size_t n = lm_layer_slots(node->op), i = 0;
 
-	for (i = 0; i < n; i++) {
+	if (cell != NULL && cell->node != node)
+		cell = NULL;
+	if (cell != NULL) {
+		if (lm_entity_attach_main(entity, cell, node, err) < 0)
+			return -1;
+		i = cell->row->main;
+	}
+	for (; i < n; i++) {
 		if (!lm_slot_wanted(node, i) || node->weight[i].same != NULL)
 			continue;
-		blob = find_blob(entity, node, i, path, err);
+		blob = find_blob(entity, cell, node, i, path, err);
 		if (blob == NULL)
 			return lm_fail(err, LOOM_EFORMAT,
 			    "node %s (%s): there is no blob for its %s",

@@ -8,6 +8,7 @@
 #include "format/graph.h"
 #include "format/stats.h"
 #include "format/tensors.h"
+#include "format/weight.h"
 
 enum { PIECE = 1 << 17 }; /* values */
 
@@ -60,8 +61,8 @@ set_stats(json_t *object, json_t *findings, const char *what, const struct lm_st
 /* ---- networks ---- */
 
 static int
-describe_weight(json_t *object, json_t *findings, const struct lm_node *node, size_t slot,
-    struct loom_error *err)
+describe_bytes(json_t *object, json_t *findings, const struct lm_node *node, size_t slot,
+    const unsigned char *bytes, struct loom_error *err)
 {
 	const struct lm_weight *w = &node->weight[slot];
 	char what[LM_SHOWN + 40], hex[LM_HEX], shown[LM_SHOWN];
@@ -69,7 +70,7 @@ describe_weight(json_t *object, json_t *findings, const struct lm_node *node, si
 	struct lm_shape shape;
 
 	lm_stats_init(&stats, w->dtype, w->scale);
-	lm_stats_add(&stats, w->data, (size_t)w->count);
+	lm_stats_add(&stats, bytes, (size_t)w->count);
 	(void)snprintf(what, sizeof(what), "%s.%s", lm_shown(shown, node->name),
 	    node->op->slots[slot].name);
 	if (lm_slot_shape(node, slot, &shape, err) < 0 ||
@@ -77,10 +78,22 @@ describe_weight(json_t *object, json_t *findings, const struct lm_node *node, si
 	    set_shape(object, shape.dim, shape.rank, err) < 0 ||
 	    (w->dtype->scaled && lm_json_set(object, "scale", json_real(w->scale), err) < 0) ||
 	    set_stats(object, findings, what, &stats, err) < 0 ||
-	    lm_hash_of(w->data, (size_t)w->bytes, hex, err) < 0 ||
+	    lm_hash_of(bytes, (size_t)w->bytes, hex, err) < 0 ||
 	    set_text(object, "sha256", hex, err) < 0)
 		return -1;
 	return set_text(object, "source", w->source, err);
+}
+
+static int
+describe_weight(json_t *object, json_t *findings, const struct lm_node *node, size_t slot,
+    struct loom_error *err)
+{
+	struct lm_arena arena = { 0 };
+	const unsigned char *bytes = lm_weight_bytes(&node->weight[slot], &arena, err);
+	int r = bytes != NULL ? describe_bytes(object, findings, node, slot, bytes, err) : -1;
+
+	lm_arena_release(&arena);
+	return r;
 }
 
 /* The node's list of tensors holds the ties; all others stand between them. */
@@ -146,7 +159,8 @@ add_differences(json_t *object, const struct loom_model *m, struct loom_error *e
 	lm_buf_init(&lines, SIZE_MAX / 4);
 	r = lm_entity_differences(m, &lines, err);
 	if (r == 0)
-		r = set_text(object, "loom", lines.len > 0 ? "Loom + bridge" : "plain Loom", err);
+		r = set_text(object, "loom",
+		    lines.len > 0 && lm_entity_bridged(m) ? "Loom + bridge" : "plain Loom", err);
 	list = r == 0 ? new_list(object, "differences", err) : NULL;
 	r = list != NULL ? add_lines(list, lines.data, err) : -1;
 	lm_buf_release(&lines);

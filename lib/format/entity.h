@@ -38,6 +38,8 @@ void lm_entity_free(struct lm_entity_writer *);
 int lm_entity_save(const struct loom_model *, struct lm_sink *, int plain,
     struct loom_error *) LOOM_MUST_CHECK;
 
+/* Something that Loom has no place for stands in the checkpoint that the model was read from. */
+int lm_entity_bridged(const struct loom_model *);
 /*
  * What an unmodified Loom would get wrong about a model that was read from a checkpoint, a line each;
  * nothing for plain Loom.

@@ -32,33 +32,67 @@ lm_entity_blob(const struct lm_entity *entity, const char *path)
 	return i == LM_NO_NAME ? NULL : &entity->blobs[i];
 }
 
+struct lm_entity_cell *
+lm_entity_cell_at(const struct lm_entity *entity, const char *text, const char **rest, size_t *most)
+{
+	struct lm_entity_cell *cells = entity->cells, *cell;
+	size_t len, index, key;
+
+	*most = entity->n_cells;
+	for (;;) {
+		len = strcspn(text, ".");
+		if (lm_entity_index(text, len, *most, &index) < 0)
+			return NULL;
+		cell = &cells[index];
+		*rest = text + len;
+		if (cell->container == NULL || **rest == '\0')
+			return cell;
+		key = strlen(cell->container->key);
+		if (strncmp(*rest + 1, cell->container->key, key) != 0 || (*rest)[1 + key] != '.')
+			return cell;
+		text = *rest + 1 + key + 1;
+		cells = cell->child;
+		*most = cell->n_child;
+	}
+}
+
 /* ---- paths ---- */
 
+static const char *
+type_of(const struct lm_entity_cell *cell)
+{
+	return cell->row != NULL ? cell->row->type : cell->container->type;
+}
+
 static int
-no_layer(const struct lm_entity *entity, const char *path, struct loom_error *err)
+no_layer(const char *path, size_t most, struct loom_error *err)
 {
 	char shown[LM_SHOWN];
 
 	return lm_fail(err, LOOM_EFORMAT,
 	    "blob %s: no such layer (layers are numbered 0..%lld, without sign or leading zeros)",
-	    lm_shown(shown, path), (long long)entity->n_cells - 1);
+	    lm_shown(shown, path), (long long)most - 1);
 }
 
 /* layers.N with whatever follows: only layers that have children or packed forms may have more. */
 static int
 read_main_path(struct lm_entity *entity, struct lm_entity_blob *blob, struct loom_error *err)
 {
-	const char *text = blob->path + strlen("layers.");
-	size_t len = strcspn(text, ".");
 	struct lm_entity_cell *cell;
+	const char *rest;
 	char shown[LM_SHOWN];
+	size_t most;
 
-	if (lm_entity_index(text, len, entity->n_cells, &blob->cell) < 0)
-		return no_layer(entity, blob->path, err);
-	cell = &entity->cells[blob->cell];
-	if (text[len] != '\0')
-		return lm_fail(err, LOOM_EFORMAT, "blob %s: a %s has no \"%s\"",
-		    lm_shown(shown, blob->path), cell->row->type, text + len + 1);
+	cell = lm_entity_cell_at(entity, blob->path + strlen("layers."), &rest, &most);
+	if (cell == NULL)
+		return no_layer(blob->path, most, err);
+	lm_shown(shown, blob->path);
+	if (*rest != '\0')
+		return lm_fail(err, LOOM_EFORMAT, "blob %s: a %s has no \"%s\"", shown,
+		    type_of(cell), rest + 1);
+	if (cell->row == NULL || cell->row->main == 0)
+		return lm_fail(err, LOOM_EFORMAT, "blob %s: a %s has no weights of its own", shown,
+		    type_of(cell));
 	blob->kind = LM_BLOB_MAIN;
 	cell->main = blob;
 	return 0;
@@ -69,20 +103,22 @@ static int
 read_sidecar_path(struct lm_entity *entity, struct lm_entity_blob *blob, struct loom_error *err)
 {
 	const char *text = blob->path + strlen("bridge."), *dot = strchr(text, '.');
+	char shown[LM_SHOWN], expected[LM_SIDECAR_PATH] = "its weights";
 	struct lm_entity_cell *cell;
-	char shown[LM_SHOWN], expected[LM_SIDECAR_PATH];
+	size_t index;
 
 	if (dot == NULL ||
-	    lm_entity_index(dot + 1, strcspn(dot + 1, "."), LM_ENTITY_MOST, &blob->cell) < 0)
+	    lm_entity_index(dot + 1, strcspn(dot + 1, "."), LM_ENTITY_MOST, &index) < 0)
 		return lm_fail(err, LOOM_EFORMAT, "blob %s: nothing under \"bridge.\" is called so",
 		    lm_shown(shown, blob->path));
-	if (blob->cell >= entity->n_cells)
-		return no_layer(entity, blob->path, err);
-	cell = &entity->cells[blob->cell];
-	if (strcmp(blob->path, lm_sidecar_path(expected, cell->row, blob->cell)) != 0)
-		return lm_fail(err, LOOM_EFORMAT,
-		    "blob %s: layers.%zu is a %s, which has no blob but %s",
-		    lm_shown(shown, blob->path), blob->cell, cell->row->type, expected);
+	if (index >= entity->n_cells)
+		return no_layer(blob->path, entity->n_cells, err);
+	cell = &entity->cells[index];
+	if (cell->row != NULL && cell->row->side.family != NULL)
+		lm_sidecar_path(expected, cell->row, index);
+	if (strcmp(blob->path, expected) != 0)
+		return lm_fail(err, LOOM_EFORMAT, "blob %s: %s is a %s, which has no blob but %s",
+		    lm_shown(shown, blob->path), cell->name, type_of(cell), expected);
 	blob->kind = LM_BLOB_SIDECAR;
 	cell->sidecar = blob;
 	return 0;

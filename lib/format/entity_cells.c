@@ -1,27 +1,64 @@
 /* entity_cells: Loom's names of layer types and activations, and the operations that they are. */
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
 #include "format/entity_parts.h"
 
-static const struct lm_cell_row cells[] = {
-#define CELL(type, op, family, what, flag, ...) { type, op, family, what, flag, { __VA_ARGS__ } },
-#define ACTIVATION(...)
-#include "format/entity_cells.def"
-#undef CELL
-#undef ACTIVATION
-};
+const char lm_cell_sequence[] = "seq_length";
 
-static const struct lm_activation_row activations[] = {
-#define CELL(...)
-#define ACTIVATION(value, name, op, param, word, real) { value, name, op, param, word, real },
+/* The rows of one kind at a time: those of all others are nothing. */
+#define CONTAINER(...)
+#define COMBINE(...)
+#define NEUTRAL(...)
+#define ACTIVATION(...)
+#define CELL(type_, op_, main_, ...) { .type = type_, .op = op_, .main = main_, __VA_ARGS__ },
+static const struct lm_cell_row cells[] = {
 #include "format/entity_cells.def"
-#undef CELL
-#undef ACTIVATION
 };
+#undef CELL
+#define CELL(...)
+
+#undef CONTAINER
+#define CONTAINER(type, key, parallel) { type, key, parallel },
+static const struct lm_container_row containers[] = {
+#include "format/entity_cells.def"
+};
+#undef CONTAINER
+#define CONTAINER(...)
+
+#undef COMBINE
+#define COMBINE(mode, op, mean) { mode, op, mean },
+static const struct lm_combine_row combines[] = {
+#include "format/entity_cells.def"
+};
+#undef COMBINE
+#define COMBINE(...)
+
+#undef NEUTRAL
+#define NEUTRAL(op) op,
+static const char *const neutrals[] = {
+#include "format/entity_cells.def"
+};
+#undef NEUTRAL
+#define NEUTRAL(...)
+
+#undef ACTIVATION
+#define ACTIVATION(value, name, op, param, word, real) { value, name, op, param, word, real },
+static const struct lm_activation_row activations[] = {
+#include "format/entity_cells.def"
+};
+#undef CELL
+#undef CONTAINER
+#undef COMBINE
+#undef NEUTRAL
+#undef ACTIVATION
 
 enum {
 	CELLS = sizeof(cells) / sizeof(*cells),
+	CONTAINERS = sizeof(containers) / sizeof(*containers),
+	COMBINES = sizeof(combines) / sizeof(*combines),
+	NEUTRALS = sizeof(neutrals) / sizeof(*neutrals),
 	ACTIVATIONS = sizeof(activations) / sizeof(*activations)
 };
 
@@ -87,22 +124,78 @@ lm_cell_by_op(const char *op)
 	return NULL;
 }
 
+const struct lm_container_row *
+lm_container_by_type(const char *type)
+{
+	size_t i;
+
+	for (i = 0; i < CONTAINERS; i++)
+		if (strcasecmp(containers[i].type, type) == 0)
+			return &containers[i];
+	return NULL;
+}
+
+const struct lm_combine_row *
+lm_combine_by_mode(const char *mode)
+{
+	size_t i;
+
+	for (i = 0; i < COMBINES; i++)
+		if (strcmp(combines[i].mode, mode) == 0)
+			return &combines[i];
+	return NULL;
+}
+
+int
+lm_cell_neutral(const char *op)
+{
+	size_t i;
+
+	for (i = 0; i < NEUTRALS; i++)
+		if (strcmp(neutrals[i], op) == 0)
+			return 1;
+	return 0;
+}
+
+/* One more name of a list. */
+static size_t
+add_name(char *dst, size_t size, size_t used, const char *name)
+{
+	if (used >= size)
+		return used;
+	return used + (size_t)snprintf(dst + used, size - used, "%s%s", used > 0 ? ", " : "", name);
+}
+
 const char *
 lm_cell_types(char *dst, size_t size)
 {
 	size_t i, used = 0;
 
 	dst[0] = '\0';
-	for (i = 0; i < CELLS && used < size; i++)
-		used += (size_t)snprintf(dst + used, size - used, "%s%s", i > 0 ? ", " : "",
-		    cells[i].type);
+	for (i = 0; i < CELLS; i++)
+		used = add_name(dst, size, used, cells[i].type);
+	for (i = 0; i < CONTAINERS; i++)
+		used = add_name(dst, size, used, containers[i].type);
+	return dst;
+}
+
+const char *
+lm_combine_modes(char *dst, size_t size)
+{
+	size_t i, used = 0;
+
+	dst[0] = '\0';
+	for (i = 0; i < COMBINES; i++)
+		if (combines[i].mode[0] != '\0')
+			used = add_name(dst, size, used, combines[i].mode);
 	return dst;
 }
 
 const char *
 lm_sidecar_path(char dst[LM_SIDECAR_PATH], const struct lm_cell_row *row, size_t index)
 {
-	(void)snprintf(dst, LM_SIDECAR_PATH, "bridge.%s.%zu.%s", row->family, index, row->what);
+	(void)snprintf(dst, LM_SIDECAR_PATH, "bridge.%s.%zu.%s", row->side.family, index,
+	    row->side.what);
 	return dst;
 }
 
@@ -132,9 +225,8 @@ lm_activation_by_name(const char *name)
 	return NULL;
 }
 
-/* The index of word among the names of an enumeration, or -1. */
-static int64_t
-enumerated(const struct lm_param *param, const char *word)
+int64_t
+lm_param_word(const struct lm_param *param, const char *word)
 {
 	int64_t i;
 
@@ -156,8 +248,9 @@ fits(const struct lm_activation_row *row, const struct lm_node *node)
 	i = lm_layer_param(node->op, row->param);
 	if (i < 0)
 		return 0;
-	return row->word != NULL ? node->param[i].i == enumerated(&node->op->params[i], row->word)
-				 : node->param[i].real == row->real;
+	return row->word != NULL
+	    ? node->param[i].i == lm_param_word(&node->op->params[i], row->word)
+	    : node->param[i].real == row->real;
 }
 
 const struct lm_activation_row *
@@ -183,8 +276,21 @@ lm_activation_set(const struct lm_activation_row *row, struct lm_node *node, str
 		return lm_fail(err, LOOM_EUNSUPPORTED, "%s has no parameter %s", row->op,
 		    row->param);
 	if (row->word != NULL)
-		node->param[i].i = enumerated(&node->op->params[i], row->word);
+		node->param[i].i = lm_param_word(&node->op->params[i], row->word);
 	else
 		node->param[i].real = row->real;
 	return 0;
+}
+
+/* The word is the activation's operation. */
+const char *
+lm_activation_inside(const struct lm_cell_row *row, const struct lm_node *node)
+{
+	int p = lm_layer_param(node->op, row->activation);
+	size_t i;
+
+	for (i = 0; i < ACTIVATIONS; i++)
+		if (strcmp(activations[i].op, node->op->params[p].names[node->param[p].i]) == 0)
+			return activations[i].name;
+	return row->idle;
 }

@@ -1,4 +1,5 @@
 /* entity_header: a checkpoint's fixed header and JSON, as Loom writes them, and the bridge section. */
+#include <math.h>
 #include <string.h>
 
 #include "format/entity_plan.h"
@@ -8,24 +9,106 @@
 
 /* ---- the network ---- */
 
-static int
-put_layer(struct lm_buf *buf, const struct lm_node *node, const struct lm_role *role,
-    struct loom_error *err)
-{
-	int i, param;
+/* A number of a spec; 0 where the layer's type has no such key, or it need not be written. */
+struct number {
+	int64_t integer;
+	double real;
+};
 
+static void
+field_number(const struct lm_cell_field *f, const struct lm_node *node, struct number *out)
+{
+	int p = lm_layer_param(node->op, f->param);
+	const struct lm_param *param = &node->op->params[p];
+	const union lm_value *v = &node->param[p];
+
+	if (param->kind == LM_IS_REAL || param->kind == LM_IS_MAYBE)
+		out->real = isnan(v->real) || v->real == f->usual ? 0 : v->real;
+	else
+		out->integer = param->kind == LM_IS_INTS ? v->dims.dim[0].value : v->i;
+	if (f->times != NULL)
+		out->integer *= node->param[lm_layer_param(node->op, f->times)].i;
+}
+
+/* The extent that the key states, among those of a value's last axes. */
+static int64_t
+extent_number(const struct lm_entity_plan *plan, const char *const names[LM_CELL_AXES],
+    size_t value, const char *key)
+{
+	uint64_t extent;
+	size_t n, i;
+
+	for (n = 0; n < LM_CELL_AXES && names[n] != NULL; n++)
+		;
+	for (i = 0; i < n; i++)
+		if (strcmp(names[i], key) == 0) {
+			extent = lm_trials_extent(&plan->trials, value, n - 1 - i);
+			if (extent == 0 && strcmp(key, lm_cell_sequence) == 0)
+				return 1;
+			return extent <= LM_CELL_EXTENT ? (int64_t)extent : 0;
+		}
+	return 0;
+}
+
+static struct number
+find_number(const struct lm_entity_plan *plan, const struct lm_cell_row *row,
+    const struct lm_node *node, const char *key)
+{
+	const struct lm_cell_field *f = row->field;
+	struct number found = { 0, 0 };
+
+	for (; f < row->field + LM_CELL_FIELDS && f->param != NULL; f++)
+		if (strcmp(f->key, key) == 0) {
+			field_number(f, node, &found);
+			return found;
+		}
+	found.integer = extent_number(plan, row->reads, node->in[0], key);
+	if (found.integer == 0)
+		found.integer = extent_number(plan, row->makes, node->out[0], key);
+	return found;
+}
+
+static int
+put_numbers(struct lm_buf *buf, const struct lm_entity_plan *plan, const struct lm_cell_row *row,
+    const struct lm_node *node, struct loom_error *err)
+{
+	struct number number;
+	const char *key;
+	size_t i;
+
+	for (i = 0; (key = lm_entity_key(i)) != NULL; i++) {
+		number = find_number(plan, row, node, key);
+		if (number.integer == 0 && number.real == 0)
+			continue;
+		if (lm_buf_printf(buf, err, ",\"%s\":", key) < 0)
+			return -1;
+		if ((number.integer != 0
+			    ? lm_buf_printf(buf, err, "%lld", (long long)number.integer)
+			    : lm_go_f64(buf, number.real, err)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static const char *
+activation_name(const struct lm_role *role, const struct lm_node *node)
+{
+	if (role->row->activation != NULL)
+		return lm_activation_inside(role->row, node);
+	return role->row->idle != NULL ? role->row->idle : role->activation->name;
+}
+
+static int
+put_layer(struct lm_buf *buf, const struct lm_entity_plan *plan, const struct lm_node *node,
+    const struct lm_role *role, struct loom_error *err)
+{
 	if (lm_buf_printf(buf, err,
 		"%s{\"z\":0,\"y\":0,\"x\":0,\"l\":%zu,\"type\":\"%s\",\"activation\":\"%s\","
 		"\"dtype\":\"%s\"",
-		role->cell > 0 ? "," : "", role->cell, role->row->type, role->activation->name,
-		node->weight[LM_MAIN_SLOT].dtype->name) < 0)
+		role->cell > 0 ? "," : "", role->cell, role->row->type, activation_name(role, node),
+		role->dtype->name) < 0 ||
+	    put_numbers(buf, plan, role->row, node, err) < 0)
 		return -1;
-	for (i = 0; i < LM_CELL_FIELDS && role->row->field[i].param != NULL; i++) {
-		param = lm_layer_param(node->op, role->row->field[i].param);
-		if (lm_buf_printf(buf, err, ",\"%s\":%lld", role->row->field[i].key,
-			(long long)node->param[param].i) < 0)
-			return -1;
-	}
 	return lm_buf_str(buf, ",\"softmax_type\":\"Standard\"}", err);
 }
 
@@ -42,7 +125,7 @@ put_network(struct lm_buf *buf, const struct lm_entity_plan *plan, struct loom_e
 		return -1;
 	for (i = 0; i < plan->model->n_nodes; i++)
 		if (plan->roles[i].kind == LM_ROLE_LAYER &&
-		    put_layer(buf, plan->model->nodes[i], &plan->roles[i], err) < 0)
+		    put_layer(buf, plan, plan->model->nodes[i], &plan->roles[i], err) < 0)
 			return -1;
 	return lm_buf_str(buf, "]}", err);
 }
@@ -52,14 +135,13 @@ put_network(struct lm_buf *buf, const struct lm_entity_plan *plan, struct loom_e
 static int
 put_blob(struct lm_buf *buf, const struct lm_planned *blob, struct loom_error *err)
 {
-	const struct lm_weight *w = &blob->node->weight[blob->slot];
-
 	if (lm_buf_str(buf, "{\"path\":", err) < 0 || lm_go_string(buf, blob->path, err) < 0 ||
 	    lm_buf_printf(buf, err, ",\"offset\":%llu,\"length\":%llu,\"dtype\":\"%s\"",
-		(unsigned long long)blob->offset, (unsigned long long)w->bytes, w->dtype->name) < 0)
+		(unsigned long long)blob->offset, (unsigned long long)blob->bytes,
+		blob->dtype->name) < 0)
 		return -1;
 	if (blob->scaled &&
-	    (lm_buf_str(buf, ",\"scale\":", err) < 0 || lm_go_f32(buf, w->scale, err) < 0))
+	    (lm_buf_str(buf, ",\"scale\":", err) < 0 || lm_go_f32(buf, blob->scale, err) < 0))
 		return -1;
 	return lm_buf_printf(buf, err, ",\"native\":%s}", blob->native ? "true" : "false");
 }
@@ -149,15 +231,15 @@ add_text(json_t *object, const char *key, const char *value, struct loom_error *
 }
 
 static int
-add_source(json_t *tensors, const struct lm_planned *blob, struct loom_error *err)
+add_source(json_t *tensors, const struct lm_piece *piece, struct loom_error *err)
 {
-	const struct lm_weight *w = &blob->node->weight[blob->slot];
+	const struct lm_weight *w = &piece->node->weight[piece->slot];
 	json_t *of, *name;
 	int r;
 
-	if (w->source == NULL && w->digest == NULL)
+	if (piece->fill != LM_FILL_NONE || (w->source == NULL && w->digest == NULL))
 		return 0;
-	name = json_sprintf("%s.%s", blob->node->name, blob->node->op->slots[blob->slot].name);
+	name = json_sprintf("%s.%s", piece->node->name, piece->node->op->slots[piece->slot].name);
 	of = json_object();
 	if (name == NULL || of == NULL) {
 		json_decref(name);
@@ -179,8 +261,8 @@ add_sources(json_t *info, const struct lm_entity_plan *plan, struct loom_error *
 
 	if (tensors == NULL)
 		return lm_fail(err, LOOM_ENOMEM, "no memory for JSON");
-	for (i = 0; i < plan->n_blobs; i++)
-		if (add_source(tensors, &plan->blobs[i], err) < 0) {
+	for (i = 0; i < plan->n_pieces; i++)
+		if (add_source(tensors, &plan->pieces[i], err) < 0) {
 			json_decref(tensors);
 			return -1;
 		}

@@ -49,6 +49,12 @@ static const struct field {
 
 enum { FIELDS = sizeof(fields) / sizeof(*fields) };
 
+const char *
+lm_entity_key(size_t i)
+{
+	return i < FIELDS ? fields[i].key : NULL;
+}
+
 static int
 check_field(json_t *spec, const char *where, const struct field *field, struct loom_error *err)
 {
@@ -102,63 +108,64 @@ check_fields(json_t *spec, const char *where, struct loom_error *err)
 /* ---- one layer ---- */
 
 static int
-read_type(struct lm_entity_cell *cell, const char *where, struct loom_error *err)
+read_type(struct lm_entity_cell *cell, struct loom_error *err)
 {
 	const char *name, *type;
-	char shown[LM_SHOWN], list[80];
+	char shown[LM_SHOWN], list[300];
 
-	if (lm_json_string(cell->spec, where, "type", 1, &name, err) < 0)
+	if (lm_json_string(cell->spec, cell->name, "type", 1, &name, err) < 0)
 		return -1;
 	type = lm_cell_type(name);
 	if (type == NULL)
-		return lm_fail(err, LOOM_EFORMAT, "%s: unknown layer type \"%s\"", where,
+		return lm_fail(err, LOOM_EFORMAT, "%s: unknown layer type \"%s\"", cell->name,
 		    lm_shown(shown, name));
 	cell->row = lm_cell_by_type(type);
-	if (cell->row == NULL)
+	cell->container = lm_container_by_type(type);
+	if (cell->row == NULL && cell->container == NULL)
 		return lm_fail(err, LOOM_EUNSUPPORTED,
 		    "%s is a %s, which cannot be run yet "
 		    "(supported: %s)",
-		    where, type, lm_cell_types(list, sizeof(list)));
+		    cell->name, type, lm_cell_types(list, sizeof(list)));
 	return 0;
 }
 
 static int
-read_activation(struct lm_entity_cell *cell, const char *where, struct loom_error *err)
+read_activation(struct lm_entity_cell *cell, struct loom_error *err)
 {
 	const char *name, *softmax = NULL;
 	char shown[LM_SHOWN];
 
-	if (lm_json_string(cell->spec, where, "activation", 1, &name, err) < 0 ||
-	    lm_json_string(cell->spec, where, "softmax_type", 0, &softmax, err) < 0)
+	if (lm_json_string(cell->spec, cell->name, "activation", 1, &name, err) < 0 ||
+	    lm_json_string(cell->spec, cell->name, "softmax_type", 0, &softmax, err) < 0)
 		return -1;
 	cell->activation = lm_activation_by_name(name);
 	if (cell->activation == NULL)
-		return lm_fail(err, LOOM_EFORMAT, "%s: unknown activation \"%s\"", where,
+		return lm_fail(err, LOOM_EFORMAT, "%s: unknown activation \"%s\"", cell->name,
 		    lm_shown(shown, name));
 	if (softmax != NULL && !lm_softmax_known(softmax))
-		return lm_fail(err, LOOM_EFORMAT, "%s: unknown softmax type \"%s\"", where,
+		return lm_fail(err, LOOM_EFORMAT, "%s: unknown softmax type \"%s\"", cell->name,
 		    lm_shown(shown, softmax));
 	return 0;
 }
 
 static int
-read_dtype(struct lm_entity_cell *cell, const char *where, struct loom_error *err)
+read_dtype(struct lm_entity_cell *cell, struct loom_error *err)
 {
 	const char *name;
 	char shown[LM_SHOWN];
 
-	if (lm_json_string(cell->spec, where, "dtype", 1, &name, err) < 0)
+	if (lm_json_string(cell->spec, cell->name, "dtype", 1, &name, err) < 0)
 		return -1;
 	cell->dtype = lm_dtype_parse(name);
 	if (cell->dtype == NULL || cell->dtype->loom < 0)
-		return lm_fail(err, LOOM_EFORMAT, "%s: unknown dtype \"%s\"", where,
+		return lm_fail(err, LOOM_EFORMAT, "%s: unknown dtype \"%s\"", cell->name,
 		    lm_shown(shown, name));
 	return 0;
 }
 
-/* What makes a layer a container: of one that is none it would have no meaning. */
+/* What makes a layer another container, or one at all, has no meaning in it. */
 static int
-no_children(const struct lm_entity_cell *cell, const char *where, struct loom_error *err)
+no_other_children(const struct lm_entity_cell *cell, struct loom_error *err)
 {
 	static const char *const keys[] = { "parallel_branches", "sequential_layers",
 		"meta_observed_layer" };
@@ -167,41 +174,74 @@ no_children(const struct lm_entity_cell *cell, const char *where, struct loom_er
 
 	for (i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		value = json_object_get(cell->spec, keys[i]);
+		if (cell->container != NULL && strcmp(cell->container->key, keys[i]) == 0)
+			continue;
 		if (json_is_object(value) || json_array_size(value) > 0)
-			return lm_fail(err, LOOM_EUNSUPPORTED, "%s: a %s with \"%s\"", where,
-			    cell->row->type, keys[i]);
+			return lm_fail(err, LOOM_EUNSUPPORTED, "%s: a %s with \"%s\"", cell->name,
+			    cell->row != NULL ? cell->row->type : cell->container->type, keys[i]);
 	}
 	return 0;
 }
 
 static int
-read_cell(struct lm_entity_cell *cell, json_t *spec, const char *where, struct loom_error *err)
+read_spec(struct lm_entity_cell *cell, json_t *spec, struct loom_error *err)
 {
 	cell->spec = spec;
-	if (read_type(cell, where, err) < 0 || read_activation(cell, where, err) < 0 ||
-	    read_dtype(cell, where, err) < 0 || no_children(cell, where, err) < 0 ||
-	    lm_json_flag(spec, where, "is_disabled", 0, &cell->disabled, err) < 0)
+	if (read_type(cell, err) < 0 || read_activation(cell, err) < 0 ||
+	    read_dtype(cell, err) < 0 || no_other_children(cell, err) < 0 ||
+	    lm_json_flag(spec, cell->name, "is_disabled", 0, &cell->disabled, err) < 0)
 		return -1;
 	return 0;
 }
 
-int
-lm_entity_cell_params(const struct lm_entity_cell *cell, size_t index, struct lm_node *node,
+static int
+name_child(struct lm_entity *entity, const struct lm_entity_cell *parent, size_t i,
+    struct lm_entity_cell *cell, struct loom_error *err)
+{
+	size_t room = strlen(parent->name) + strlen(parent->container->key) + 24;
+	char *name = lm_arena_alloc(&entity->model->arena, room, 1, err);
+
+	if (name == NULL)
+		return -1;
+	(void)snprintf(name, room, "%s.%s.%zu", parent->name, parent->container->key, i);
+	cell->name = name;
+	return 0;
+}
+
+static int read_children(struct lm_entity *, struct lm_entity_cell *, struct loom_error *);
+
+/* A layer that has its name, and what it is made of; JSON bounds how deep that goes. */
+static int
+read_cell(struct lm_entity *entity, struct lm_entity_cell *cell, json_t *spec,
     struct loom_error *err)
 {
-	char where[40];
-	int64_t value;
-	int i, param;
+	if (read_spec(cell, spec, err) < 0)
+		return -1;
+	return cell->container != NULL ? read_children(entity, cell, err) : 0;
+}
 
-	snprintf(where, sizeof(where), "layers.%zu", index);
-	for (i = 0; i < LM_CELL_FIELDS && cell->row->field[i].param != NULL; i++) {
-		param = lm_layer_param(node->op, cell->row->field[i].param);
-		value = 0;
-		if (lm_json_integer(cell->spec, where, cell->row->field[i].key, 1,
-			node->op->params[param].least, node->op->params[param].most, &value,
-			err) < 0)
+static int
+read_children(struct lm_entity *entity, struct lm_entity_cell *cell, struct loom_error *err)
+{
+	json_t *list = NULL, *spec;
+	size_t i;
+
+	if (lm_json_array(cell->spec, cell->name, cell->container->key, 0, &list, err) < 0)
+		return -1;
+	cell->n_child = json_array_size(list);
+	cell->child = lm_arena_alloc(&entity->model->arena, cell->n_child, sizeof(*cell->child),
+	    err);
+	if (cell->child == NULL)
+		return -1;
+	json_array_foreach(list, i, spec) {
+		if (name_child(entity, cell, i, &cell->child[i], err) < 0)
 			return -1;
-		node->param[param].i = value;
+		if (!json_is_object(spec))
+			return lm_fail(err, LOOM_EFORMAT, "%s is %s, not an object",
+			    cell->child[i].name, lm_json_type(spec));
+		if (check_fields(spec, cell->child[i].name, err) < 0 ||
+		    read_cell(entity, &cell->child[i], spec, err) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -278,7 +318,9 @@ read_layers(struct lm_entity *entity, json_t *layers, const struct grid *grid,
 			return lm_fail(err, LOOM_EFORMAT,
 			    "%s: another entry has its place in the grid", where);
 		snprintf(where, sizeof(where), "layers.%zu", index);
-		if (read_cell(&entity->cells[index], spec, where, err) < 0)
+		entity->cells[index].name = lm_arena_string(&entity->model->arena, where, err);
+		if (entity->cells[index].name == NULL ||
+		    read_cell(entity, &entity->cells[index], spec, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -4,6 +4,20 @@
 
 #include "format/entity_parts.h"
 
+/* ---- extents, tried ---- */
+
+/* The shapes of all values for two sizes of whatever has a name; equal ones where only one size goes. */
+struct lm_trials {
+	struct lm_shape *first, *second;
+};
+
+int lm_entity_try(struct lm_trials *, struct lm_arena *, const struct loom_model *, unsigned lead,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* The extent of an axis, 0 being a value's last; 0 where it depends on a size. */
+uint64_t lm_trials_extent(const struct lm_trials *, size_t value, size_t axis);
+
+/* ---- the plan ---- */
+
 enum lm_role_kind {
 	LM_ROLE_OWN,	 /* a node that only the bridge section describes */
 	LM_ROLE_LAYER,	 /* a layer of Loom */
@@ -14,33 +28,75 @@ struct lm_role {
 	enum lm_role_kind kind;
 	const struct lm_cell_row *row;		    /* of a layer */
 	const struct lm_activation_row *activation; /* of a layer */
+	const struct lm_dtype *dtype;		    /* of its blob */
 	size_t cell;
 };
 
+/* A blob of the index; the bytes of pieces follow each other in it. */
 struct lm_planned {
-	const struct lm_node *node;
-	size_t slot;
 	const char *path;
+	const struct lm_dtype *dtype;
+	float scale;
 	int native, scaled; /* "native"; whether "scale" is written */
 	int late;	    /* its bytes stand behind all others */
-	uint64_t offset, done;
+	uint64_t values, offset, bytes;
 	unsigned char *held; /* bytes of a late one */
+};
+
+/* What a layer's blob holds for a slot that the node does not have. */
+enum lm_fill {
+	LM_FILL_NONE,
+	LM_FILL_ZEROS, /* terms of a sum of products */
+	LM_FILL_MINUS, /* -0, which leaves every sum of two as it is */
+	LM_FILL_ONES   /* factors */
+};
+
+/* A slot of a node, in the order in which their bytes come. */
+struct lm_piece {
+	const struct lm_node *node;
+	size_t slot, blob;
+	enum lm_fill fill;
+	uint64_t values, bytes, done; /* by itself, not in the blob */
 };
 
 struct lm_entity_plan {
 	const struct loom_model *model;
 	struct lm_arena arena;
+	struct lm_trials trials;
 	int plain;
 	struct lm_role *roles; /* by node */
-	size_t n_cells, n_blobs;
-	struct lm_planned *blobs; /* in the order of nodes and slots */
+	size_t n_cells, n_blobs, n_pieces;
+	struct lm_planned *blobs;
+	struct lm_piece *pieces; /* in the order of nodes and slots */
 };
 
 /* plain: leave the bridge section out if possible; plan->plain says whether it was. */
 int lm_entity_plan(struct lm_entity_plan *, const struct loom_model *, int plain,
     struct loom_error *) LOOM_MUST_CHECK;
+/* Blobs and pieces of a plan whose roles are settled; a second time too. */
+int lm_entity_plan_blobs(struct lm_entity_plan *, struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * Would the file without the section be read as the same network, and does Loom compute it?  1 or 0;
+ * the plan is one of such a file.
+ */
+int lm_entity_is_plain(struct lm_entity_plan *, struct loom_error *) LOOM_MUST_CHECK;
 /* The fixed header and the JSON. */
 int lm_entity_header(const struct lm_entity_plan *, struct lm_buf *, int info,
+    struct loom_error *) LOOM_MUST_CHECK;
+
+/* ---- what Loom does with it ---- */
+
+enum {
+	LM_FAULTS_OWN = 1,	   /* nodes that are no layers are left out by Loom */
+	LM_FAULTS_NO_SIDECARS = 2, /* biases that stand beside a layer are not spoken of */
+	LM_FAULTS_NO_LENGTHS = 4   /* nor that sequences have one length */
+};
+
+/*
+ * A line for each thing that Loom's layers compute otherwise, for those shapes of the input of which
+ * Loom gets most right.
+ */
+int lm_entity_faults(const struct loom_model *, unsigned flags, struct lm_buf *,
     struct loom_error *) LOOM_MUST_CHECK;
 
 #endif

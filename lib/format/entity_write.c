@@ -3,43 +3,128 @@
 #include <string.h>
 
 #include "format/entity_plan.h"
+#include "format/weight.h"
+#include "num/bytes.h"
 
 struct lm_entity_writer {
 	struct lm_entity_plan plan;
 	struct lm_sink *sink;
-	size_t next; /* blob whose bytes come next */
+	size_t next; /* piece whose bytes come next */
+	/* Types of less than a byte: the bits of the blob at hand that fill no byte yet. */
+	unsigned carry, n_carry;
 };
-
-static const struct lm_weight *
-weight_of(const struct lm_planned *blob)
-{
-	return &blob->node->weight[blob->slot];
-}
-
-static void
-skip_complete(struct lm_entity_writer *w)
-{
-	while (w->next < w->plan.n_blobs &&
-	    w->plan.blobs[w->next].done == weight_of(&w->plan.blobs[w->next])->bytes)
-		w->next++;
-}
 
 /* JSON has no text for them, and Loom would not save them either. */
 static int
 check_scales(const struct lm_entity_plan *plan, struct loom_error *err)
 {
-	const struct lm_weight *w;
-	size_t i;
+	const struct lm_piece *p;
 
-	for (i = 0; i < plan->n_blobs; i++) {
-		w = weight_of(&plan->blobs[i]);
-		if (!isfinite(w->scale))
+	for (p = plan->pieces; p < plan->pieces + plan->n_pieces; p++)
+		if (!isfinite(plan->blobs[p->blob].scale))
 			return lm_fail(err, LOOM_EFORMAT,
-			    "node %s: the scale of its %s is not finite", plan->blobs[i].node->name,
-			    plan->blobs[i].node->op->slots[plan->blobs[i].slot].name);
+			    "node %s: the scale of its %s is not finite", p->node->name,
+			    p->node->op->slots[p->slot].name);
+	return 0;
+}
+
+/* ---- bytes ---- */
+
+/* Bias vectors of plain files stand behind the weights: they wait here. */
+static int
+hold(struct lm_entity_writer *w, struct lm_planned *blob, uint64_t at, const void *p, size_t n,
+    struct loom_error *err)
+{
+	if (blob->held == NULL)
+		blob->held = lm_arena_alloc(&w->plan.arena, (size_t)blob->bytes, 1, err);
+	if (blob->held == NULL)
+		return -1;
+	memcpy(blob->held + at, p, n);
+	return 0;
+}
+
+/* So many bits of p behind those that are carried; the last piece of a blob fills its last byte. */
+static int
+put_bits(struct lm_entity_writer *w, const unsigned char *p, uint64_t bits, int last,
+    struct loom_error *err)
+{
+	unsigned char byte;
+	unsigned n;
+
+	for (; bits > 0; bits -= n, p++) {
+		n = bits < 8 ? (unsigned)bits : 8;
+		w->carry = w->carry << n | *p >> (8 - n);
+		w->n_carry += n;
+		if (w->n_carry >= 8) {
+			w->n_carry -= 8;
+			byte = (unsigned char)(w->carry >> w->n_carry);
+			w->carry &= (1u << w->n_carry) - 1;
+			if (lm_sink_write(w->sink, &byte, 1, err) < 0)
+				return -1;
+		}
+	}
+	if (!last || w->n_carry == 0)
+		return 0;
+	byte = (unsigned char)(w->carry << (8 - w->n_carry));
+	w->carry = w->n_carry = 0;
+	return lm_sink_write(w->sink, &byte, 1, err);
+}
+
+/* The next n bytes of the piece at hand. */
+static int
+put_bytes(struct lm_entity_writer *w, struct lm_piece *piece, const void *p, size_t n,
+    struct loom_error *err)
+{
+	struct lm_planned *blob = &w->plan.blobs[piece->blob];
+	uint64_t bits = 8 * (uint64_t)n;
+	int ends = piece->done + n == piece->bytes, last;
+
+	if (blob->late)
+		return hold(w, blob, piece->done, p, n, err);
+	if (blob->dtype->bits >= 8)
+		return lm_sink_write(w->sink, p, n, err);
+	last = ends &&
+	    (piece + 1 == w->plan.pieces + w->plan.n_pieces || piece[1].blob != piece->blob);
+	if (ends)
+		bits = piece->values * blob->dtype->bits - 8 * piece->done;
+	return put_bits(w, p, bits, last, err);
+}
+
+static int
+put_fill(struct lm_entity_writer *w, struct lm_piece *piece, struct loom_error *err)
+{
+	unsigned char block[256] = { 0 };
+	size_t i, n;
+
+	for (i = 0; piece->fill != LM_FILL_ZEROS && i < sizeof(block); i += 4)
+		lm_put_f32(block + i, piece->fill == LM_FILL_ONES ? 1.0f : -0.0f);
+	for (; piece->done < piece->bytes; piece->done += n) {
+		n = piece->bytes - piece->done < sizeof(block)
+		    ? (size_t)(piece->bytes - piece->done)
+		    : sizeof(block);
+		if (put_bytes(w, piece, block, n, err) < 0)
+			return -1;
 	}
 	return 0;
 }
+
+/* To the next piece that lacks bytes of the caller's. */
+static int
+advance(struct lm_entity_writer *w, struct loom_error *err)
+{
+	struct lm_piece *piece;
+
+	for (; w->next < w->plan.n_pieces; w->next++) {
+		piece = &w->plan.pieces[w->next];
+		if (piece->fill != LM_FILL_NONE && put_fill(w, piece, err) < 0)
+			return -1;
+		if (piece->done < piece->bytes)
+			break;
+	}
+	return 0;
+}
+
+/* ---- one pass ---- */
 
 static int
 begin(struct lm_entity_writer *w, const struct loom_model *model, int plain, struct loom_error *err)
@@ -54,8 +139,7 @@ begin(struct lm_entity_writer *w, const struct loom_model *model, int plain, str
 	if (r == 0)
 		r = lm_sink_write(w->sink, head.data, head.len, err);
 	lm_buf_release(&head);
-	skip_complete(w);
-	return r;
+	return r < 0 ? -1 : advance(w, err);
 }
 
 int
@@ -76,56 +160,40 @@ lm_entity_begin(struct lm_entity_writer **out, const struct loom_model *model, s
 	return 0;
 }
 
-/* Bias vectors of plain files stand behind the weights: they wait here. */
-static int
-hold(struct lm_entity_writer *w, struct lm_planned *blob, const void *p, size_t n,
-    struct loom_error *err)
-{
-	if (blob->held == NULL)
-		blob->held = lm_arena_alloc(&w->plan.arena, (size_t)weight_of(blob)->bytes, 1, err);
-	if (blob->held == NULL)
-		return -1;
-	memcpy(blob->held + blob->done, p, n);
-	return 0;
-}
-
 int
 lm_entity_weight(struct lm_entity_writer *w, const struct lm_node *node, size_t slot, const void *p,
     size_t n, struct loom_error *err)
 {
-	struct lm_planned *blob = &w->plan.blobs[w->next];
+	struct lm_piece *piece = &w->plan.pieces[w->next];
 
 	if (n == 0)
 		return 0;
-	if (w->next == w->plan.n_blobs || blob->node != node || blob->slot != slot)
+	if (w->next == w->plan.n_pieces || piece->node != node || piece->slot != slot)
 		return lm_fail(err, LOOM_EARG, "node %s: its %s comes out of turn", node->name,
 		    node->op->slots[slot].name);
-	if (n > weight_of(blob)->bytes - blob->done)
+	if (n > piece->bytes - piece->done)
 		return lm_fail(err, LOOM_EARG, "node %s: more bytes than its %s has", node->name,
 		    node->op->slots[slot].name);
-	if ((blob->late ? hold(w, blob, p, n, err) : lm_sink_write(w->sink, p, n, err)) < 0)
+	if (put_bytes(w, piece, p, n, err) < 0)
 		return -1;
-	blob->done += n;
-	skip_complete(w);
-	return 0;
+	piece->done += n;
+	return advance(w, err);
 }
 
 int
 lm_entity_end(struct lm_entity_writer *w, struct loom_error *err)
 {
-	const struct lm_planned *blob = &w->plan.blobs[w->next];
-	size_t i;
+	const struct lm_piece *piece = &w->plan.pieces[w->next];
+	const struct lm_planned *blob;
 
-	if (w->next < w->plan.n_blobs)
+	if (w->next < w->plan.n_pieces)
 		return lm_fail(err, LOOM_EARG, "node %s: %llu bytes of its %s are missing",
-		    blob->node->name, (unsigned long long)(weight_of(blob)->bytes - blob->done),
-		    blob->node->op->slots[blob->slot].name);
-	for (i = 0; i < w->plan.n_blobs; i++) {
-		blob = &w->plan.blobs[i];
+		    piece->node->name, (unsigned long long)(piece->bytes - piece->done),
+		    piece->node->op->slots[piece->slot].name);
+	for (blob = w->plan.blobs; blob < w->plan.blobs + w->plan.n_blobs; blob++)
 		if (blob->held != NULL &&
-		    lm_sink_write(w->sink, blob->held, (size_t)blob->done, err) < 0)
+		    lm_sink_write(w->sink, blob->held, (size_t)blob->bytes, err) < 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -141,22 +209,35 @@ lm_entity_free(struct lm_entity_writer *w)
 /* ---- a whole model ---- */
 
 static int
+write_piece(struct lm_entity_writer *w, const struct lm_piece *piece, struct loom_error *err)
+{
+	const struct lm_weight *weight = &piece->node->weight[piece->slot];
+	struct lm_arena arena = { 0 };
+	const unsigned char *bytes;
+	int r = -1;
+
+	if (weight->data == NULL && weight->bytes > 0)
+		return lm_fail(err, LOOM_EARG, "node %s: its %s has no data", piece->node->name,
+		    piece->node->op->slots[piece->slot].name);
+	if (weight->bytes == 0)
+		return 0;
+	bytes = lm_weight_bytes(weight, &arena, err);
+	if (bytes != NULL)
+		r = lm_entity_weight(w, piece->node, piece->slot, bytes, (size_t)weight->bytes,
+		    err);
+	lm_arena_release(&arena);
+	return r;
+}
+
+static int
 write_weights(struct lm_entity_writer *w, struct loom_error *err)
 {
-	const struct lm_weight *weight;
-	const struct lm_planned *blob;
 	size_t i;
 
-	for (i = 0; i < w->plan.n_blobs; i++) {
-		blob = &w->plan.blobs[i];
-		weight = weight_of(blob);
-		if (weight->data == NULL && weight->bytes > 0)
-			return lm_fail(err, LOOM_EARG, "node %s: its %s has no data",
-			    blob->node->name, blob->node->op->slots[blob->slot].name);
-		if (lm_entity_weight(w, blob->node, blob->slot, weight->data, (size_t)weight->bytes,
-			err) < 0)
+	for (i = 0; i < w->plan.n_pieces; i++)
+		if (w->plan.pieces[i].fill == LM_FILL_NONE &&
+		    write_piece(w, &w->plan.pieces[i], err) < 0)
 			return -1;
-	}
 	return lm_entity_end(w, err);
 }
 

@@ -242,15 +242,15 @@ read_op(const json_t *json, const char *where, struct loom_error *err)
 {
 	const struct lm_layer_ops *op;
 	const char *name;
-	char shown[LM_SHOWN], list[300];
+	char shown[LM_SHOWN];
 
 	if (lm_json_string(json, where, "op", 1, &name, err) < 0)
 		return NULL;
 	op = lm_layer_find(name);
 	if (op == NULL)
 		(void)lm_fail(err, LOOM_EUNSUPPORTED,
-		    "%s: unknown operation \"%s\" (supported: %s)", where, lm_shown(shown, name),
-		    lm_layer_names(list, sizeof(list)));
+		    "%s: unknown operation \"%s\" (`loom-list layers` has those that are known)",
+		    where, lm_shown(shown, name));
 	return op;
 }
 

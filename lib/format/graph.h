@@ -50,6 +50,7 @@ int lm_graph_read_tied(struct loom_model *, struct lm_node *, json_t *tensors,
 json_t *lm_graph_write_input(const struct lm_input *, struct loom_error *);
 json_t *lm_graph_write_node(const struct loom_model *, const struct lm_node *, const char *cell,
     struct loom_error *);
+json_t *lm_graph_write_value(const struct lm_param *, const union lm_value *, struct loom_error *);
 json_t *lm_graph_write_outputs(const struct loom_model *, struct loom_error *);
 
 #endif

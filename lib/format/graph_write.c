@@ -28,8 +28,9 @@ write_dims(const struct lm_dims *dims, struct loom_error *err)
 	return list;
 }
 
-static json_t *
-write_value(const struct lm_param *param, const union lm_value *value, struct loom_error *err)
+json_t *
+lm_graph_write_value(const struct lm_param *param, const union lm_value *value,
+    struct loom_error *err)
 {
 	switch (param->kind) {
 	case LM_IS_SIZE:
@@ -60,7 +61,7 @@ add_params(json_t *object, const struct lm_node *node, struct loom_error *err)
 		return -1;
 	for (i = 0; i < n; i++)
 		if (lm_json_set(params, node->op->params[i].key,
-			write_value(&node->op->params[i], &node->param[i], err), err) < 0)
+			lm_graph_write_value(&node->op->params[i], &node->param[i], err), err) < 0)
 			return -1;
 	return 0;
 }

@@ -65,13 +65,13 @@ show(struct work *w, struct loom_error *err)
 	return contents != NULL ? 0 : -1;
 }
 
-/* Zeros, two wherever a name stands. */
+/* Zeros, two wherever a name stands, given and fed. */
 static int
 give(struct loom_run *run, const struct loom_model *m, size_t i, struct loom_error *err)
 {
 	static const float zeros[4096];
 	const struct lm_input *in = &m->inputs[i];
-	struct loom_tensor t = { .name = in->name, .dtype = "float32", .data = zeros };
+	struct loom_tensor t = { .name = in->name, .dtype = in->dtype->name, .data = zeros };
 	size_t k;
 
 	if (in->any)
@@ -79,7 +79,7 @@ give(struct loom_run *run, const struct loom_model *m, size_t i, struct loom_err
 	for (k = 0; k < in->dims.n; k++)
 		t.shape[t.rank++] = in->dims.dim[k].text != NULL ? 2
 								 : (uint64_t)in->dims.dim[k].value;
-	return loom_run_set(run, i, &t, err);
+	return loom_run_set(run, i, &t, err) < 0 ? -1 : loom_run_feed(run, &t, err);
 }
 
 static int
@@ -136,7 +136,10 @@ int
 main(void)
 {
 	static const char *const names[] = { "bridge.entity", "reference-stream-dense/model.entity",
-		"spec-example-c/model.entity" };
+		"spec-example-c/model.entity", "cells.entity", "chain-float32/model.entity",
+		"mha-int4/model.entity", "parallel-nested-float32/model.entity",
+		"sequential-float32/model.entity", "parallel-avg-float32/model.entity",
+		"cnn3-int2/model.entity" };
 	static struct work w;
 	char path[200];
 	size_t i;

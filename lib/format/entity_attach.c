@@ -1,0 +1,153 @@
+/* entity_attach: the slots of nodes in a checkpoint's blobs. */
+#include <string.h>
+
+#include "format/entity_parts.h"
+
+#define U(n) ((unsigned long long)(n))
+
+/* What a blob should hold: one slot, or all of a layer's. */
+struct wanted {
+	char text[LM_SHAPE_TEXT];
+	uint64_t count, bytes;
+};
+
+/* Bits of the last byte that no value uses; Loom decodes them as more values. */
+static int
+check_padding(struct lm_entity *entity, const struct lm_entity_blob *blob,
+    const struct wanted *want, struct loom_error *err)
+{
+	unsigned used = (unsigned)(want->count * blob->dtype->bits % 8);
+	char path[LM_SHOWN];
+
+	if (used == 0 || entity->bare ||
+	    (entity->payload[blob->offset + want->bytes - 1] & (0xffu >> used)) == 0)
+		return 0;
+	return lm_model_finding(entity->model, err, "blob %s: bits after the last value are set",
+	    lm_shown(path, blob->path));
+}
+
+static int
+check_length(struct lm_entity *entity, struct lm_entity_blob *blob, const struct wanted *want,
+    struct loom_error *err)
+{
+	char path[LM_SHOWN];
+
+	lm_shown(path, blob->path);
+	if (blob->length < want->bytes)
+		return lm_fail(err, LOOM_ESHAPE, "blob %s: %s takes %llu bytes, found %llu", path,
+		    want->text, U(want->bytes), U(blob->length));
+	if (blob->length > want->bytes &&
+	    lm_model_finding(entity->model, err, "blob %s: %s takes %llu bytes, found %llu", path,
+		want->text, U(want->bytes), U(blob->length)) < 0)
+		return -1;
+	blob->used = 1;
+	return check_padding(entity, blob, want, err);
+}
+
+/* A slot of a blob, behind first elements of others. */
+static int
+put(struct lm_entity *entity, struct lm_node *node, size_t slot, const struct lm_entity_blob *blob,
+    uint64_t first, struct loom_error *err)
+{
+	struct lm_weight *w = &node->weight[slot];
+
+	if (lm_node_put(node, slot, blob->dtype, blob->scale, err) < 0)
+		return -1;
+	w->first = first;
+	if (!entity->bare)
+		w->data = entity->payload + blob->offset;
+	return 0;
+}
+
+int
+lm_entity_attach(struct lm_entity *entity, struct lm_node *node, size_t slot,
+    struct lm_entity_blob *blob, struct loom_error *err)
+{
+	struct lm_shape shape;
+	struct wanted want;
+
+	if (put(entity, node, slot, blob, 0, err) < 0 || lm_slot_shape(node, slot, &shape, err) < 0)
+		return -1;
+	lm_shape_text(want.text, &shape);
+	want.count = node->weight[slot].count;
+	want.bytes = node->weight[slot].bytes;
+	return check_length(entity, blob, &want, err);
+}
+
+static int
+check_dtype(struct lm_entity *entity, const struct lm_entity_cell *cell, struct loom_error *err)
+{
+	if (cell->main == NULL)
+		return lm_fail(err, LOOM_EFORMAT, "%s (%s) has no weights: there is no blob %s",
+		    cell->name, cell->row->type, cell->name);
+	if (cell->main->dtype == cell->dtype ||
+	    (cell->row->full && cell->main->dtype == lm_dtype_get(LM_F32)))
+		return 0;
+	return lm_model_finding(entity->model, err,
+	    "%s says dtype %s, its blob %s: the blob's counts", cell->name, cell->dtype->name,
+	    cell->main->dtype->name);
+}
+
+/* How many elements the layer's blob holds; those that the node does not want are there too. */
+static int
+count_main(const struct lm_entity_cell *cell, const struct lm_node *node, uint64_t first[LM_SLOTS],
+    uint64_t *total, struct loom_error *err)
+{
+	struct lm_shape shape;
+	uint64_t count;
+	size_t i;
+
+	*total = 0;
+	for (i = 0; i < cell->row->main; i++) {
+		first[i] = *total;
+		if (lm_slot_shape(node, i, &shape, err) < 0)
+			return -1;
+		if (lm_shape_count(&shape, &count) < 0 || count > INT64_MAX - *total)
+			return lm_fail(err, LOOM_EFORMAT,
+			    "%s: its weights are too large for this machine", cell->name);
+		*total += count;
+	}
+	return 0;
+}
+
+static int
+describe_main(const struct lm_entity_cell *cell, const struct lm_node *node, uint64_t total,
+    struct wanted *want, struct loom_error *err)
+{
+	struct lm_shape shape;
+
+	if (cell->row->main == 1) {
+		if (lm_slot_shape(node, 0, &shape, err) < 0)
+			return -1;
+		shape.dtype = cell->main->dtype;
+		lm_shape_text(want->text, &shape);
+	} else
+		(void)snprintf(want->text, sizeof(want->text), "%s of %llu values",
+		    cell->main->dtype->name, U(total));
+	want->count = total;
+	if (lm_dtype_bytes(cell->main->dtype, total, &want->bytes) < 0)
+		return lm_fail(err, LOOM_EFORMAT, "%s: its weights are too large for this machine",
+		    cell->name);
+	return 0;
+}
+
+int
+lm_entity_attach_main(struct lm_entity *entity, const struct lm_entity_cell *cell,
+    struct lm_node *node, struct loom_error *err)
+{
+	uint64_t first[LM_SLOTS], total;
+	struct wanted want;
+	size_t i;
+
+	if (cell->row->main == 0)
+		return 0;
+	if (check_dtype(entity, cell, err) < 0 || count_main(cell, node, first, &total, err) < 0 ||
+	    describe_main(cell, node, total, &want, err) < 0 ||
+	    check_length(entity, cell->main, &want, err) < 0)
+		return -1;
+	for (i = 0; i < cell->row->main; i++)
+		if (lm_slot_wanted(node, i) && node->weight[i].same == NULL &&
+		    put(entity, node, i, cell->main, first[i], err) < 0)
+			return -1;
+	return 0;
+}
