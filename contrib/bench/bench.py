@@ -164,12 +164,23 @@ def bench_dense():
               2e-9 * rows * width * width, "GFLOPS", "NumPy's BLAS")
 
 
+def networks(name):
+    """A bench of networks.py, which takes its tools from here."""
+    def action():
+        sys.modules.setdefault("bench", sys.modules["__main__"])
+        import networks as benches
+        getattr(benches, f"bench_{name}")()
+    return action
+
+
 BENCHES = {
     "json": (bench_json, ["loom-stream"]),
     "stream": (bench_stream, ["loom-stream"]),
     "compare": (bench_compare, ["loom-compare"]),
     "start": (bench_start, []),
     "dense": (bench_dense, ["loom-stream", "loom-infer"]),
+    "layers": (networks("layers"), ["loom-stream", "loom-infer"]),
+    "requests": (networks("requests"), ["loom-stream"]),
 }
 
 

@@ -21,7 +21,7 @@ enum lm_field_kind {
 
 enum lm_field_id {
 #define FIELD(scope, id, key, kind) LM_REQ_##id,
-#define BEDROCK(name, kind)
+#define BEDROCK(name)
 #include "format/request.def"
 #undef FIELD
 #undef BEDROCK
@@ -49,26 +49,24 @@ struct lm_fault {
 	size_t layer, item, inner; /* SIZE_MAX: not within one */
 };
 
-struct lm_field {
+union lm_field {
 	const char *text; /* NULL or empty: blank */
 	int64_t integer;  /* and booleans */
-	union {
-		struct lm_floats floats;
-		struct lm_rows rows;
-	};
+	struct lm_floats floats;
+	struct lm_rows rows;
 };
 
 /* The fields of layers stand last in the table. */
 enum { LM_LAYER_FIRST = LM_REQ_KIND, LM_LAYERS_MOST = 100000 };
 
 struct lm_request_layer {
-	struct lm_field field[LM_REQ_FIELDS - LM_LAYER_FIRST];
+	union lm_field field[LM_REQ_FIELDS - LM_LAYER_FIRST];
 };
 
 #define LM_LAYER_FIELD(layer, id) ((layer)->field + (-LM_LAYER_FIRST + (id)))
 
 struct lm_request_body {
-	struct lm_field field[LM_REQ_FIELDS];
+	union lm_field field[LM_REQ_FIELDS];
 	struct lm_fault fault[LM_REQ_FIELDS];
 	struct lm_request_layer *layer;
 	size_t n, high, made, room; /* of layer; made of them own memory */
@@ -76,7 +74,7 @@ struct lm_request_body {
 
 struct lm_request {
 	struct lm_arena arena;
-	struct lm_field envelope[LM_REQ_FIELDS];
+	union lm_field envelope[LM_REQ_FIELDS];
 	struct lm_fault fault[LM_REQ_FIELDS];
 	struct lm_request_body *body; /* bare or payload: what counts */
 	struct lm_request_body bare, payload;
@@ -91,17 +89,15 @@ int lm_request_decode(struct lm_request *, const char *text, size_t n,
     struct loom_error *) LOOM_MUST_CHECK;
 void lm_request_release(struct lm_request *);
 
-/* Fails with the fault that came first, of the fields whose bits are set in used, if there is one. */
-int lm_request_fault(const struct lm_fault fault[LM_REQ_FIELDS], uint64_t used,
-    struct loom_error *) LOOM_MUST_CHECK;
-#define LM_USES(id) ((uint64_t)1 << LM_REQ_##id)
+/* Fails with the fault that came first, of the fields that are marked in used, if there is one. */
+int lm_request_fault(const struct lm_fault fault[LM_REQ_FIELDS],
+    const unsigned char used[LM_REQ_FIELDS], struct loom_error *) LOOM_MUST_CHECK;
 
-/* ---- kinds of request (request.c) ---- */
+/* ---- kinds of request (request_kinds.c, request.c) ---- */
 
 struct lm_request_kind;
 
-/* By its id; *known says that the id is one of the thirteen, even if NULL comes back. */
-const struct lm_request_kind *lm_request_kind(const char *id, int *known);
+const struct lm_request_kind *lm_request_kind(const char *id); /* NULL: there is none */
 /*
  * Which bedrock the body says it is, in lower case, from its "bedrock" or its first layer's "kind";
  * NULL: it does not say, or says it in a wrong way.
@@ -115,6 +111,9 @@ int lm_request_check(const struct lm_request_kind *, const struct lm_request *,
  */
 int lm_request_build(const struct lm_request_kind *, const struct lm_request *,
     struct loom_model **, struct lm_buf *notes, struct loom_error *) LOOM_MUST_CHECK;
+/* Bytes of the weights that Loom has a place for, as the reference counts them. */
+uint64_t lm_request_weights(const struct lm_request_kind *, const struct lm_request *,
+    const struct loom_model *);
 
 /* ---- inputs of the response's run ---- */
 
@@ -124,14 +123,26 @@ struct lm_matrix {
 	size_t rows, cols;
 };
 
-/* The first cols numbers of each row of the request's inputs. */
-int lm_request_inputs(const struct lm_request *, size_t cols, struct lm_matrix *,
+/* What a run of a request's network is fed: samples of one or two tensors. */
+struct lm_samples {
+	size_t n;		  /* tensors */
+	struct lm_shape shape[2]; /* of one sample */
+	struct lm_matrix of[2];	  /* a row per sample; v NULL: none were given */
+};
+
+/* The extents of a sample, by the request. */
+int lm_samples_shape(struct lm_samples *, const struct lm_request_kind *, const struct lm_request *,
     struct loom_error *) LOOM_MUST_CHECK;
-/* The first cols columns of x_test in <dir>/<version>.npz. */
-int lm_fixture_read(struct lm_matrix *, const char *dir, const char *version, size_t cols,
+/* Of each row of the request's inputs its first numbers, tensor after tensor. */
+int lm_samples_given(struct lm_samples *, const struct lm_request_kind *, const struct lm_request *,
     struct loom_error *) LOOM_MUST_CHECK;
-/* The last axis of a float32 tensor as columns. */
-int lm_matrix_copy(struct lm_matrix *, const struct loom_tensor *,
+/* The leading corner of each sample of the arrays in <dir>/<version>.npz. */
+int lm_samples_fixture(struct lm_samples *, const struct lm_request_kind *, const char *dir,
+    const char *version, struct loom_error *) LOOM_MUST_CHECK;
+void lm_samples_release(struct lm_samples *);
+
+/* A float32 tensor whose first axis is the rows; of each row cols numbers, zeros after its own. */
+int lm_matrix_copy(struct lm_matrix *, const struct loom_tensor *, size_t cols,
     struct loom_error *) LOOM_MUST_CHECK;
 void lm_matrix_release(struct lm_matrix *);
 

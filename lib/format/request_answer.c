@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "format/entity.h"
-#include "format/request.h"
+#include "format/request_kinds.h"
 #include "format/stream.h"
 
 struct answering {
@@ -18,8 +18,8 @@ struct answering {
 	const char *bedrock, *root, *models_dir, *fixtures_dir, *fixture_version, *output_path;
 	int skip_infer;
 	struct loom_model *model;
-	struct lm_matrix inputs, outputs;
-	int have_inputs;
+	struct lm_samples samples;
+	struct lm_matrix outputs;
 	struct lm_buf path;
 	struct lm_buf *notes;
 	struct loom_error *err;
@@ -164,25 +164,28 @@ static int
 settle_kind(struct answering *a)
 {
 	char shown[LM_SHOWN];
-	int known;
 
-	a->kind = lm_request_kind(a->bedrock, &known);
+	a->kind = lm_request_kind(a->bedrock);
 	if (a->kind != NULL)
 		return 0;
-	lm_shown(shown, a->bedrock);
-	if (!known)
-		return lm_fail(a->err, LOOM_EFORMAT, "unknown bedrock \"%s\"", shown);
-	return lm_fail(a->err, LOOM_EUNSUPPORTED,
-	    "bedrock \"%s\" is not supported yet; this version reads \"dense\"", shown);
+	return lm_fail(a->err, LOOM_EFORMAT, "unknown bedrock \"%s\"", lm_shown(shown, a->bedrock));
 }
 
 /* ---- the destination ---- */
+
+static const char *
+text_of(const struct answering *a, enum lm_field_id id)
+{
+	const char *s = a->q.body->field[id].text;
+
+	return s != NULL ? s : "";
+}
 
 /* An id becomes a directory and a file's name: it must not lead elsewhere. */
 static int
 check_id(const struct answering *a, enum lm_field_id id, const char *key)
 {
-	const char *s = a->q.body->field[id].text;
+	const char *s = text_of(a, id);
 	char shown[LM_SHOWN];
 
 	if (strchr(s, '/') == NULL && strcmp(s, ".") != 0 && strcmp(s, "..") != 0)
@@ -195,8 +198,7 @@ check_id(const struct answering *a, enum lm_field_id id, const char *key)
 static int
 settle_path(struct answering *a)
 {
-	const char *planet = a->q.body->field[LM_REQ_PLANET].text;
-	const char *id = a->q.body->field[LM_REQ_MODEL_ID].text;
+	const char *planet = text_of(a, LM_REQ_PLANET), *id = text_of(a, LM_REQ_MODEL_ID);
 	const char *const parts[] = { a->models_dir, planet, id, id, NULL };
 
 	lm_buf_clear(&a->path);
@@ -205,7 +207,8 @@ settle_path(struct answering *a)
 	if (check_id(a, LM_REQ_PLANET, "planet") < 0 ||
 	    check_id(a, LM_REQ_MODEL_ID, "model_id") < 0)
 		return -1;
-	if (join_all(&a->path, parts, a->err) < 0)
+	if (join_all(&a->path, parts, a->err) < 0 ||
+	    (id[0] == '\0' && lm_buf_str(&a->path, "/", a->err) < 0))
 		return -1;
 	return lm_buf_str(&a->path, ".stream.entity", a->err);
 }
@@ -247,14 +250,6 @@ write_entity(struct answering *a, const char *path)
 
 /* ---- the run ---- */
 
-static size_t
-width(const struct answering *a)
-{
-	int64_t n = a->q.body->field[LM_REQ_BODY_INPUT_DIM].integer;
-
-	return n > 0 ? (size_t)n : 0;
-}
-
 /* A fixture is read before the network is looked at, as in the reference. */
 static int
 load_fixture(struct answering *a)
@@ -266,39 +261,80 @@ load_fixture(struct answering *a)
 	if (a->skip_infer || a->q.envelope[LM_REQ_INPUTS].rows.n > 0 || !is_set(version) ||
 	    a->fixtures_dir == NULL)
 		return 0;
-	a->have_inputs = 1;
-	return lm_fixture_read(&a->inputs, a->fixtures_dir, version, width(a), a->err);
+	if (lm_samples_shape(&a->samples, a->kind, &a->q, a->err) < 0)
+		return -1;
+	return lm_samples_fixture(&a->samples, a->kind, a->fixtures_dir, version, a->err);
 }
 
 static int
+no_inputs(const struct answering *a)
+{
+	return lm_fail(a->err, LOOM_EFORMAT,
+	    "inference needs inputs: \"inputs\", or "
+	    "\"fixture_version\" and \"fixtures_dir\"; or ask for \"skip_infer\"");
+}
+
+/* Only dense requests are written before it turns out that there is nothing to run them on. */
+static int
 take_inputs(struct answering *a)
 {
-	if (a->skip_infer || a->q.envelope[LM_REQ_INPUTS].rows.n == 0)
+	if (a->skip_infer || a->samples.n > 0)
 		return 0;
-	a->have_inputs = 1;
-	return lm_request_inputs(&a->q, width(a), &a->inputs, a->err);
+	if (a->q.envelope[LM_REQ_INPUTS].rows.n == 0)
+		return a->kind->named ? 0 : no_inputs(a);
+	if (lm_samples_shape(&a->samples, a->kind, &a->q, a->err) < 0)
+		return -1;
+	return lm_samples_given(&a->samples, a->kind, &a->q, a->err);
+}
+
+/* All samples as one tensor: one of the network's inputs. */
+static int
+set_input(const struct answering *a, struct loom_run *run, const struct loom_model *model, size_t i)
+{
+	const struct lm_shape *s = &a->samples.shape[i];
+	struct loom_tensor x = { .name = loom_model_input(model, i),
+		.dtype = "float32",
+		.rank = s->rank + 1,
+		.shape = { a->samples.of[i].rows },
+		.data = a->samples.of[i].v };
+	unsigned k;
+
+	for (k = 0; k < s->rank; k++)
+		x.shape[k + 1] = s->dim[k];
+	return loom_run_set(run, i, &x, a->err);
+}
+
+/* How many numbers of a row are answered; 0: all. */
+static size_t
+cut(const struct answering *a, const struct loom_tensor *y)
+{
+	int64_t said = a->q.body->field[LM_REQ_BODY_OUTPUT_DIM].integer;
+	uint64_t wide = 1;
+	unsigned i;
+
+	for (i = 1; i < y->rank; i++)
+		wide *= y->shape[i];
+	if (a->kind->padded > 0)
+		return (size_t)(said > 0 ? said : a->kind->padded);
+	return a->kind->cut_to_output && said > 0 && (uint64_t)said < wide ? (size_t)said : 0;
 }
 
 static int
 run_model(struct answering *a, const struct loom_model *model)
 {
-	struct loom_tensor x = { .name = loom_model_input(model, 0),
-		.dtype = "float32",
-		.rank = 2,
-		.shape = { a->inputs.rows, a->inputs.cols },
-		.data = a->inputs.v };
 	struct loom_tensor y;
 	struct loom_run *run = NULL;
+	size_t i;
 	int r;
 
 	r = loom_run_new(&run, model, 1, a->err);
-	if (r == 0)
-		r = loom_run_set(run, 0, &x, a->err);
+	for (i = 0; r == 0 && i < a->samples.n; i++)
+		r = set_input(a, run, model, i);
 	if (r == 0)
 		r = loom_run_forward(run, a->err);
 	if (r == 0) {
 		y = loom_run_output(run, 0);
-		r = lm_matrix_copy(&a->outputs, &y, a->err);
+		r = lm_matrix_copy(&a->outputs, &y, cut(a, &y), a->err);
 	}
 	loom_run_free(run);
 	return r;
@@ -313,11 +349,9 @@ infer(struct answering *a)
 
 	if (a->skip_infer)
 		return 0;
-	if (!a->have_inputs)
-		return lm_fail(a->err, LOOM_EFORMAT,
-		    "inference needs inputs: \"inputs\", or "
-		    "\"fixture_version\" and \"fixtures_dir\"; or ask for \"skip_infer\"");
-	if (a->inputs.rows == 0)
+	if (a->samples.n == 0)
+		return no_inputs(a);
+	if (a->samples.of[0].rows == 0)
 		return 0;
 	r = loom_model_open(&model, a->path.data, a->err);
 	if (r == 0)
@@ -347,28 +381,12 @@ work(struct answering *a, int answered)
 	return infer(a);
 }
 
-/* Parameters and biases apart, as the reference counts. */
-static uint64_t
-weight_bytes(const struct loom_model *model)
-{
-	const struct lm_node *node;
-	uint64_t sum = 0;
-	size_t i, k;
-
-	for (i = 0; i < model->n_nodes; i++) {
-		node = model->nodes[i];
-		for (k = 0; k < lm_layer_slots(node->op); k++)
-			sum += node->op->slots[k].when == 0 ? node->weight[k].bytes : 0;
-	}
-	return sum;
-}
-
 static int
 say_yes(const struct answering *a, struct loom_streamed *out, struct lm_buf *response)
 {
 	struct lm_response r = { .entity_path = a->path.data,
 		.layer_count = a->q.body->n,
-		.weight_bytes = weight_bytes(a->model),
+		.weight_bytes = lm_request_weights(a->kind, &a->q, a->model),
 		.outputs = &a->outputs };
 
 	out->status = 0;
@@ -394,10 +412,16 @@ say_no(const struct answering *a, struct loom_streamed *out, struct lm_buf *resp
 	return lm_response_write(response, &r, a->err);
 }
 
-#define ENVELOPE_FIELDS                                                                   \
-	(LM_USES(BEDROCK) | LM_USES(ROOT) | LM_USES(MODELS_DIR) | LM_USES(FIXTURES_DIR) | \
-	    LM_USES(FIXTURE_VERSION) | LM_USES(OUTPUT_PATH) | LM_USES(INPUTS) |           \
-	    LM_USES(SKIP_INFER))
+static int
+check_envelope(const struct answering *a)
+{
+	unsigned char used[LM_REQ_FIELDS] = { 0 };
+	size_t i;
+
+	for (i = 0; i < LM_REQ_PAYLOAD; i++)
+		used[i] = 1;
+	return lm_request_fault(a->q.fault, used, a->err);
+}
 
 static int
 decode(struct answering *a, struct lm_source *source, struct loom_streamed *out)
@@ -412,7 +436,7 @@ decode(struct answering *a, struct lm_source *source, struct loom_streamed *out)
 	settle_fields(a);
 	out->answered = has_destination(a);
 	if (r == 0)
-		r = lm_request_fault(a->q.fault, ENVELOPE_FIELDS, a->err);
+		r = check_envelope(a);
 	if (r == 0 && out->answered && a->options->output != NULL)
 		return lm_fail(a->err, LOOM_EARG,
 		    "the request has a destination of its own "
@@ -438,7 +462,7 @@ lm_request_answer(struct lm_source *source, const struct loom_stream_options *op
 			r = r == 0 ? say_yes(&a, out, response) : say_no(&a, out, response);
 	}
 	loom_model_free(a.model);
-	lm_matrix_release(&a.inputs);
+	lm_samples_release(&a.samples);
 	lm_matrix_release(&a.outputs);
 	lm_buf_release(&a.path);
 	lm_request_release(&a.q);

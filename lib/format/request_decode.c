@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "format/request.h"
+#include "format/request_kinds.h"
 #include "format/request_text.h"
 
 enum scope { ENVELOPE, BODY, LAYER };
@@ -17,7 +17,7 @@ static const struct row {
 	enum lm_field_kind kind;
 } rows[LM_REQ_FIELDS] = {
 #define FIELD(scope, id, key, kind) { scope, key, LM_TAKES_##kind },
-#define BEDROCK(name, kind)
+#define BEDROCK(name)
 #include "format/request.def"
 #undef FIELD
 #undef BEDROCK
@@ -111,14 +111,21 @@ say_where(char *dst, size_t size, const struct lm_fault *f, const char *key)
 		snprintf(dst + used, size - used, ", %zu", f->inner);
 }
 
+const char *
+lm_request_key(enum lm_field_id id)
+{
+	return rows[id].key;
+}
+
 int
-lm_request_fault(const struct lm_fault fault[LM_REQ_FIELDS], uint64_t used, struct loom_error *err)
+lm_request_fault(const struct lm_fault fault[LM_REQ_FIELDS],
+    const unsigned char used[LM_REQ_FIELDS], struct loom_error *err)
 {
 	char where[160], what[80];
 	size_t i, first = LM_REQ_FIELDS;
 
 	for (i = 0; i < LM_REQ_FIELDS; i++)
-		if ((used >> i & 1) != 0 && fault[i].at > 0 &&
+		if (used[i] && fault[i].at > 0 &&
 		    (first == LM_REQ_FIELDS || fault[i].at < fault[first].at))
 			first = i;
 	if (first == LM_REQ_FIELDS)
@@ -247,7 +254,7 @@ read_rows(struct decoder *d, struct lm_rows *m)
 /* ---- single values ---- */
 
 static int
-read_text(struct decoder *d, struct lm_field *f)
+read_text(struct decoder *d, union lm_field *f)
 {
 	struct lm_scan at = d->walk.at, after;
 	int nul;
@@ -265,7 +272,7 @@ read_text(struct decoder *d, struct lm_field *f)
 
 /* An integer is digits alone, and fits into 64 bits. */
 static int
-read_int(struct decoder *d, struct lm_field *f)
+read_int(struct decoder *d, union lm_field *f)
 {
 	const char *p = d->walk.at.p, *end;
 	int minus = *p == '-';
@@ -289,7 +296,7 @@ read_int(struct decoder *d, struct lm_field *f)
 
 /* ---- objects ---- */
 
-static int read_object(struct decoder *, enum scope, struct lm_field *, struct lm_fault *);
+static int read_object(struct decoder *, enum scope, union lm_field *, struct lm_fault *);
 
 static struct lm_request_layer *
 layer_at(struct decoder *d, size_t i)
@@ -311,11 +318,11 @@ layer_at(struct decoder *d, size_t i)
 		b->room = room;
 	}
 	layer = &b->layer[i];
-	for (k = 0; i >= b->high && k < LM_REQ_FIELDS - LM_LAYER_FIRST; k++) {
-		layer->field[k].text = NULL;
-		layer->field[k].integer = 0;
-		layer->field[k].floats.n = layer->field[k].floats.high = 0;
-	}
+	for (k = 0; i >= b->high && k < LM_REQ_FIELDS - LM_LAYER_FIRST; k++)
+		if (rows[LM_LAYER_FIRST + k].kind == LM_TAKES_FLOATS)
+			layer->field[k].floats.n = layer->field[k].floats.high = 0;
+		else
+			memset(&layer->field[k], 0, sizeof(layer->field[k]));
 	return layer;
 }
 
@@ -389,7 +396,7 @@ read_payload(struct decoder *d)
 
 /* null: an array is emptied, all else stays as it was. */
 static int
-read_null(struct decoder *d, enum lm_field_kind kind, struct lm_field *f)
+read_null(struct decoder *d, enum lm_field_kind kind, union lm_field *f)
 {
 	if (kind == LM_TAKES_FLOATS)
 		f->floats.n = f->floats.high = 0;
@@ -401,7 +408,7 @@ read_null(struct decoder *d, enum lm_field_kind kind, struct lm_field *f)
 }
 
 static int
-read_field(struct decoder *d, enum lm_field_kind kind, struct lm_field *f)
+read_field(struct decoder *d, enum lm_field_kind kind, union lm_field *f)
 {
 	int found = lm_walk_kind(&d->walk);
 
@@ -456,7 +463,7 @@ field_of(enum scope scope, const char *key)
 }
 
 static int
-read_object(struct decoder *d, enum scope scope, struct lm_field *field, struct lm_fault *fault)
+read_object(struct decoder *d, enum scope scope, union lm_field *field, struct lm_fault *fault)
 {
 	size_t n = 0, first = scope == LAYER ? LM_LAYER_FIRST : 0, i;
 	int r;

@@ -144,7 +144,7 @@ refused() {
 }
 
 @test "stream: nodes are checked" {
-	refused '2s/dense/dnese/' '' 'line 2: node y: unknown operation "dnese" (supported: dense linear relu relu2 leaky_relu tanh sigmoid silu gelu softmax constant add sub mul div reshape concat)'
+	refused '2s/dense/dnese/' '' 'line 2: node y: unknown operation "dnese" (`loom-list layers` has those that are known)'
 	refused '2s/"op"/"opp"/' '' 'line 2: node y: unknown key "opp" (known: name, op, in, out, params, tensors)'
 	refused '2s/"name":"y",//' '' 'line 2: node: "name" is missing'
 	refused '2s/"name":"y"/"name":"x"/' '' 'line 2: two tensors are called x'
@@ -271,7 +271,6 @@ answers() {
 	local head='{"planet":"p","model_id":"m","input_dim":2,"layers":['
 	answers '\"bedrock\" is required: the request does not say which kind it is' '{}' -output y
 	answers 'unknown bedrock \"foo\"' '{"bedrock":"foo"}' -output y
-	answers 'bedrock \"lstm\" is not supported yet; this version reads \"dense\"' '{"bedrock":"lstm"}' -output y
 	answers '\"planet\" and \"model_id\" are required' '{"bedrock":"dense"}' -output y
 	answers '\"layers\" is required, with at least one layer' '{"bedrock":"dense","planet":"p","model_id":"m"}' -output y
 	answers '\"payload\" is an array, not an object' '{"bedrock":"dense","payload":[]}' -output y
@@ -284,10 +283,10 @@ answers() {
 	answers '\"planet\" holds a NUL character' '{"bedrock":"dense","planet":"a\u0000b"}' -output y
 	answers 'layer 0: \"index\" is 3' "$head"'{"index":3}]}' -output y
 	answers "layer 0: \\\"input_dim\\\" is 3, but the request's is 2" "$head"'{"input_dim":3}]}' -output y
-	answers 'layer 1: \"input_dim\" is 2, but \"output_dim\" of the layer before is 1' "$head$layer,{\"index\":1,\"input_dim\":2}]}" -output y
-	answers 'layer 0: weight has 3 numbers, not the 2 of float32 [1, 2]' "$head"'{"input_dim":2,"output_dim":1,"weights":[1,2,3]}]}' -output y
+	answers 'layer 1: \"input_dim\" is 2, but what the layer before gives is 1' "$head$layer,{\"index\":1,\"input_dim\":2}]}" -output y
+	answers 'layer 0: \"weights\" has 3 numbers, expected 2' "$head"'{"input_dim":2,"output_dim":1,"weights":[1,2,3]}]}' -output y
 	answers 'node 0 (dense): out_features is -1, expected 1 to 16777216' "$head"'{"input_dim":2,"output_dim":-1,"weights":[]}]}' -output y
-	answers '\"inputs\": row 1 has 1 numbers, fewer than \"input_dim\", 2' "$head$layer"'],"inputs":[[1,2],[3]]}' -output y
+	answers '\"inputs\": row 1 has 1 numbers, fewer than the 2 of a sample' "$head$layer"'],"inputs":[[1,2],[3]]}' -output y
 	answers './none.npz: cannot open it: No such file or directory' "$head$layer"'],"fixture_version":"none","fixtures_dir":"."}' -output y
 	[ ! -e y ]
 	answers 'inference needs inputs: \"inputs\", or \"fixture_version\" and \"fixtures_dir\"; or ask for \"skip_infer\"' "$head$layer]}" -output y
@@ -322,8 +321,8 @@ answers() {
 		same got want
 	done
 	answers './none.npz: it has no x_test.npy' "$request" -output y -fixtures-dir . -fixture-version none
-	answers './one.npz: x_test is int64 [3], expected two axes' "$request" -output y -fixtures-dir . -fixture-version one
-	answers './thin.npz: x_test is int64 [2, 1], but \"input_dim\" is 2' "$request" -output y -fixtures-dir . -fixture-version thin
+	answers './one.npz: x_test is int64 [3], but a sample of the request is float32 [2]' "$request" -output y -fixtures-dir . -fixture-version one
+	answers './thin.npz: x_test is int64 [2, 1], but a sample of the request is float32 [2]' "$request" -output y -fixtures-dir . -fixture-version thin
 	[ ! -e y ]
 }
 
@@ -374,7 +373,7 @@ answers() {
 	run -3 --separate-stderr loom-stream -o y <<<'{}'
 	[ "$stderr" = 'loom-stream: <stdin>: "bedrock" is required: the request does not say which kind it is' ]
 	run -3 --separate-stderr loom-stream -o y <<<'{"bedrock":"mha"}'
-	[ "$stderr" = 'loom-stream: <stdin>: bedrock "mha" is not supported yet; this version reads "dense"' ]
+	[ "$stderr" = 'loom-stream: <stdin>: "layers" is required, with at least one layer' ]
 	run -3 --separate-stderr loom-stream -o y <<<"${REQUEST/\[1,2\]/[01,2]}"
 	[ "$stderr" = "loom-stream: <stdin>: byte 104: JSON: expected a number without leading zeros, found '0'" ]
 	run -3 --separate-stderr loom-stream -o y <<<"${REQUEST/\[1,2\]/[NaN,2]}"
@@ -474,21 +473,23 @@ answers() {
 		    Validator.check_schema(schema)
 		    return Validator(schema).is_valid(json.loads(text))
 		read = lambda name: pathlib.Path(name).read_text()
-		assert fits("dense-request.json", (fixtures / "tanh.json").read_text())
-		assert fits("dense-response.json", read("ok.json"))
-		assert fits("dense-response.json", read("error.json"))
+		assert fits("request.json", (fixtures / "tanh.json").read_text())
+		assert fits("response.json", read("ok.json"))
+		assert fits("response.json", read("error.json"))
 		for name in ("head", "node", "end"):
 		    assert fits(f"layer-stream-{name}.json", read(f"{name}.json")), name
-		clients = {"two layers", "envelope", "models_dir", "root", "fixture", "skip_infer beats inputs"}
+		clients = {"two layers", "envelope", "models_dir", "root", "fixture", "skip_infer beats inputs", "cnn1", "cnn2",
+		           "cnn3", "mha", "lstm", "rnn", "layernorm", "embedding", "rmsnorm", "swiglu", "residual", "mixer v1",
+		           "mixer v2"}
 		for line in (fixtures / "reference.ndjson").open():
 		    case = json.loads(line)
 		    if case["name"] in clients:
-		        assert fits("dense-request.json", case["request"]), case["name"]
+		        assert fits("request.json", case["request"]), case["name"]
 		    if case["stdout"]:
-		        assert fits("dense-response.json", case["stdout"]), case["name"]
+		        assert fits("response.json", case["stdout"]), case["name"]
 		    # to JSON Schema 2.0 is an integer, and to Python 1e400 an infinity
 		    if case["name"].startswith("payload: ") and case["name"].split()[-1] not in ("2.0", "1e400"):
-		        assert not fits("dense-request.json", case["request"]), case["name"]
+		        assert not fits("request.json", case["request"]), case["name"]
 	PY
 }
 
