@@ -5,6 +5,7 @@
     graph = planetbridging.emit(model, example=x)       # the live object as a graph
     planetbridging.write(graph, open("m.stream", "wb")) # ... as a layer stream for loom-stream
     planetbridging.native(model, x)                     # {"y": the framework's own output}
+    planetbridging.taps(model, x)                       # the same for every tensor of the graph
     planetbridging.check(model, x).label                # "EXACT", "PASS" or "DIFF"
 
 `python -m planetbridging --help` has the same as commands.
@@ -18,7 +19,7 @@ __version__ = "1.0.0"
 _HOMES = {"check": "api", "emit": "api", "native": "api", "BridgeError": "graph",
           "BridgeWarning": "graph", "Graph": "graph", "MachineError": "graph",
           "Unsupported": "graph", "UsageError": "graph", "StreamDocument": "stream",
-          "write": "stream"}
+          "taps": "api", "write": "stream"}
 
 __all__ = sorted(_HOMES)
 

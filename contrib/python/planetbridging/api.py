@@ -1,4 +1,4 @@
-"""What Python programs call: emit, native and check, for an object of any planet."""
+"""What Python programs call: emit, native, taps and check, for an object of any planet."""
 
 from __future__ import annotations
 
@@ -21,11 +21,26 @@ def emit(obj, *, example=None, planet: str | None = None, name: str | None = Non
     return planets.module(planet).emit(obj, example=example, name=name)
 
 
-def native(obj, inputs, *, planet: str | None = None) -> dict:
-    """The framework's own outputs for `inputs` (one array, or arrays by name), by output name."""
+def native(obj, inputs, *, planet: str | None = None, precision: str = "float32") -> dict:
+    """The framework's own outputs for `inputs` (one array, or arrays by name), by output name.
+
+    With `precision` "float64" a copy of the network with the same weights computes in float64, on
+    the inputs as float32 has them.
+    """
     planet = planet or planets.of(obj)
     warn_versions(planet)
-    return planets.module(planet).native(obj, as_dict(inputs))
+    return planets.native(planet, obj, as_dict(inputs), precision)
+
+
+def taps(obj, inputs, *, planet: str | None = None, precision: str = "float32") -> dict:
+    """What the framework computes on the way: arrays by the tensor names of `emit(obj)`'s graph.
+
+    Tensors that the framework itself does not make are not among them.  `precision` is as in
+    `native`.
+    """
+    planet = planet or planets.of(obj)
+    warn_versions(planet)
+    return planets.taps(planet, obj, as_dict(inputs), precision)
 
 
 def check(obj, inputs, *, planet: str | None = None, name: str | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sys
 import tempfile
@@ -12,6 +13,11 @@ import zipfile
 import numpy as np
 
 from .graph import BridgeError, UsageError
+
+
+SAFETENSORS = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32",
+               "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL"}
+"""What .safetensors calls NumPy's types."""
 
 
 def read_arrays(path: str) -> dict[str, np.ndarray]:
@@ -57,6 +63,21 @@ def write_arrays(arrays: dict[str, np.ndarray], out) -> None:
     else:
         np.savez(spool, **plain)
     out.write(spool.getbuffer())
+
+
+def write_safetensors(arrays: dict[str, np.ndarray], out) -> None:
+    """Arrays by name as .safetensors: a length, a JSON header, the bytes in the header's order."""
+    plain = {name: little_endian(array) for name, array in arrays.items()}
+    header, end = {}, 0
+    for name, array in plain.items():
+        start, end = end, end + array.nbytes
+        header[name] = {"dtype": SAFETENSORS[array.dtype.name], "shape": list(array.shape),
+                        "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    out.write(len(text).to_bytes(8, "little") + text)
+    for array in plain.values():
+        out.write(array.tobytes())
 
 
 def little_endian(array) -> np.ndarray:

@@ -32,6 +32,7 @@ examples:
   python -m planetbridging emit pytorch net:build --input x.npy | loom-stream > net.entity
   python -m planetbridging native pytorch net:build --input x.npy > native.npy
   loom-infer -m net.entity x.npy | loom-compare - native.npy
+  python -m planetbridging native pytorch net:build --input x.npy --taps taps.safetensors > y.npy
   python -m planetbridging check net:build --input x.npy
 
 exit status: 0 yes or done, 1 they differ, 2 usage, 3 the data is at fault, 4 the machine is.
@@ -88,6 +89,12 @@ def make_parser() -> argparse.ArgumentParser:
     native.add_argument("planet", metavar="PLANET", help=", ".join(planets.PLANETS))
     _network_options(native, "the inputs, .npy or .npz by name (default: standard input)", "-")
     _output_option(native)
+    native.add_argument("--float64", action="store_true",
+                        help="compute in float64, with the same weights and the inputs as float32 "
+                        "has them")
+    native.add_argument("--taps", metavar="FILE",
+                        help="write what the framework computes on the way too, a .safetensors of "
+                        "the graph's tensors by name, for loom-compare and loom-infer --feed")
     check = _command(commands, "check", "do all of it: emit, stream, run, compare", run_check)
     check.add_argument("planet", metavar="PLANET", nargs="?", help="if the object does not tell")
     _network_options(check, "the inputs, .npy or .npz by name, '-' is standard input",
@@ -140,9 +147,16 @@ def run_emit(arguments) -> int:
 
 def run_native(arguments) -> int:
     """native: what the framework itself computes."""
+    if arguments.taps == "-" and arguments.output in (None, "-"):
+        raise UsageError("--taps - and the outputs cannot both go to standard output: give -o FILE")
     inputs = arrays.read_arrays(arguments.input)
     planet, obj = _network(arguments)
-    outputs = api.native(obj, inputs, planet=planet)
+    precision = "float64" if arguments.float64 else "float32"
+    outputs = api.native(obj, inputs, planet=planet, precision=precision)
+    if arguments.taps:
+        taps = api.taps(obj, inputs, planet=planet, precision=precision)
+        with arrays.binary_output(arguments.taps) as out:
+            arrays.write_safetensors(taps, out)
     with arrays.binary_output(arguments.output) as out:
         arrays.write_arrays(outputs, out)
     return 0

@@ -137,7 +137,10 @@ class Graph:
 
 
 class Builder:
-    """Collects nodes under unique names, and problems instead of stopping at the first one."""
+    """Collects nodes under unique names, and problems instead of stopping at the first one.
+
+    `renamed` says, after `finish`, what the tensors that are outputs were called before.
+    """
 
     def __init__(self, planet: str, versions: dict[str, str], model: str, supported=()):
         self.graph = Graph(planet, versions, model, [])
@@ -145,6 +148,7 @@ class Builder:
         self._supported = list(supported)
         self._taken: set[str] = set()
         self._slots: dict[object, str] = {}
+        self.renamed: dict[str, str] = {}
 
     def input(self, name: str, dtype: str, shape: list[int | str]) -> str:
         """Declare an input, returning the name that later nodes use for it."""
@@ -167,6 +171,15 @@ class Builder:
         name = self.unique(wanted)
         self.graph.nodes.append(Node(name, op, list(inputs), dict(params or {}), list(tensors)))
         return name
+
+    def put(self, name: str, op: str, inputs, params, tensors=(), outputs=()) -> str:
+        """Append a node called `name`, which `unique` gave, and return its first output's name.
+
+        `outputs` names the tensors that it makes, by default one with the node's name.
+        """
+        self.graph.nodes.append(Node(name, op, list(inputs), dict(params), list(tensors),
+                                     list(outputs)))
+        return self.graph.nodes[-1].outputs[0]
 
     def tensor(self, node: str, slot: str, array, *, key=None, dtype="", axes=None, source=""):
         """A tensor for slot `slot` of the node that will be called `node`.
@@ -226,7 +239,7 @@ class Builder:
         return self.graph
 
     def _name_outputs(self, outputs: list[str], names: list[str]) -> None:
-        now: dict[str, str] = {}
+        now = self.renamed
         for old, new in zip(outputs, names):
             current = now.get(old, old)
             if current == new:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .graph import BridgeError, Graph, Input, Node, Tensor
+from .vocabulary import AXES, DIMS, PARAMS
 
 LINE_MAX = 1 << 20
 """No line may be longer, its LF included."""
@@ -28,23 +29,6 @@ CARRIERS = {
 
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv)
 """What an expression of dimensions may do."""
-
-NO_PARAMS: dict = {}
-PARAMS = {
-    "dense": {"in_features": int, "out_features": int, "bias": bool},
-    "leaky_relu": {"negative_slope": float},
-    "gelu": {"approximate": str},
-    "softmax": {"axis": int},
-    "constant": {"shape": list},
-    "reshape": {"shape": list},
-    "concat": {"axis": int},
-    **dict.fromkeys(("linear", "relu", "relu2", "tanh", "sigmoid", "silu",
-                     "add", "sub", "mul", "div"), NO_PARAMS),
-}
-"""Every operation with its parameters, all required."""
-
-SLOTS = {"dense": {"weight": {"o", "i"}, "bias": {"o"}}, "constant": {"value": set()}}
-"""The weight slots of an operation and the names of their axes, in any order."""
 
 
 class StreamError(BridgeError):
@@ -171,16 +155,16 @@ def _check_params(node: Node) -> None:
         raise StreamError(f"{node.name}: {node.op} has parameters {sorted(node.params)}, "
                           f"expected {sorted(wanted)}")
     for key, kind in wanted.items():
-        if type(node.params[key]) is not kind:
-            raise StreamError(f"{node.name}: {key} is {node.params[key]!r}, "
-                              f"expected {kind.__name__}")
-    for dim in node.params.get("shape", ()):
-        check_dim(dim, node.name)
+        if not kind.holds(node.params[key]):
+            raise StreamError(f"{node.name}: {key} is {node.params[key]!r}, expected {kind.name}")
+    for key in [key for key, kind in wanted.items() if kind is DIMS]:
+        for dim in node.params[key]:
+            check_dim(dim, node.name)
 
 
 def _check_tensor(node: Node, tensor: Tensor, slots: set[str]) -> None:
     where = f"{node.name}.{tensor.slot}"
-    axes = SLOTS.get(node.op, {}).get(tensor.slot)
+    axes = AXES.get(node.op, {}).get(tensor.slot)
     if axes is None or where in slots:
         raise StreamError(f"{where}: {node.op} has no such slot, or has it twice")
     if tensor.same is not None:
@@ -189,7 +173,7 @@ def _check_tensor(node: Node, tensor: Tensor, slots: set[str]) -> None:
         return
     if tensor.dtype not in CARRIERS:
         raise StreamError(f"{where}: dtype {tensor.dtype!r} is not one of {', '.join(CARRIERS)}")
-    if axes and (set(tensor.axes or ()) != axes or len(tensor.axes) != tensor.array.ndim):
+    if axes and (sorted(tensor.axes or ()) != sorted(axes) or len(axes) != tensor.array.ndim):
         raise StreamError(f"{where}: axes {tensor.axes} of a tensor of rank {tensor.array.ndim}, "
                           f"expected {sorted(axes)} in some order")
 

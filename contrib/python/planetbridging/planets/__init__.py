@@ -9,6 +9,12 @@ A planet module has
   native(obj, inputs) -> dict    the framework's own outputs, by the names of `Graph.outputs`;
                                  `inputs` are arrays by input name (`graph.bind_inputs`)
 and where it makes sense
+  native(obj, inputs, precision="float32") -> dict
+                                 "float64": a copy of the network with the same weights, exactly,
+                                 computes in float64, on the inputs as float32 has them
+  taps(obj, inputs, precision="float32") -> dict
+                                 the framework's own tensors by the names of the graph's; those
+                                 that it does not make are absent
   with_weights(obj, path) -> obj the object with the weights of a file (--weights, --params)
   load(path) -> obj              the object in a file (a SPEC that is a path), without running code
   load_trusted(path) -> obj      the same, but the file may run code (--trust)
@@ -21,6 +27,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import sys
 
 from ..graph import BridgeError, MachineError, UsageError
@@ -59,6 +66,24 @@ def module(planet: str):
         raise MachineError(f"{planet} needs the Python package {root}, which is not installed: "
                            f"pip install {PACKAGES[planet]}")
     return importlib.import_module(f"{__name__}.{PLANETS[planet]}")
+
+
+def native(planet: str, obj, inputs: dict, precision: str = "float32") -> dict:
+    """The planet's own outputs; UsageError if it cannot compute in another precision."""
+    function = module(planet).native
+    if precision == "float32":
+        return function(obj, inputs)
+    if "precision" not in inspect.signature(function).parameters:
+        raise UsageError(f"{canonical(planet)} computes in the precision of its own weights: "
+                         f"{precision} cannot be asked for")
+    return function(obj, inputs, precision)
+
+
+def taps(planet: str, obj, inputs: dict, precision: str = "float32") -> dict:
+    """The planet's own tensors on the way; UsageError if it has none to offer."""
+    if not hasattr(module(planet), "taps"):
+        raise UsageError(f"{canonical(planet)} has no taps: its networks say their outputs only")
+    return module(planet).taps(obj, inputs, precision)
 
 
 def of(obj) -> str:

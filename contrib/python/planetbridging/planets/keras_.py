@@ -15,9 +15,9 @@ import sys
 
 import numpy as np
 
-from ..graph import BridgeError, Builder, Graph, UsageError, bind_inputs
+from ..graph import BridgeError, Builder, Graph, UsageError
 from . import installed_version
-from .signature import Binding, bind, claim, leaf_names, one_line, plain, warn_precision
+from .signature import Binding, bind, claim, leaf_names, one_line, warn_precision
 
 MODULE = "keras"
 VERSIONS = {"keras": ["3.15"], "tensorflow": ["2.21"]}
@@ -91,6 +91,13 @@ def emit(obj, *, example=None, name=None) -> Graph:
     parameters of its call, and shapes from `example` or, with one input, from the call that
     built it.
     """
+    graph, _ = traced(obj, example, name)
+    warn_precision(graph)
+    return graph
+
+
+def traced(obj, example, name=None):
+    """The graph of a model, and the tracer that made it: its values have the graph's names."""
     from . import keras_trace
 
     keras = framework()
@@ -105,39 +112,32 @@ def emit(obj, *, example=None, name=None) -> Graph:
     else:
         recorded = _record(tracer, obj, example)
     if recorded is None:
-        return builder.finish([])
+        builder.finish([])
     names, theirs = output_names(keras, recorded[0], traced=own is None)
     if not theirs:
         builder.reserve(names)
-    outputs = tracer.walk(*recorded, traced=own is None)
-    graph = builder.finish([value.name for value in keras.tree.flatten(outputs)], names)
-    warn_precision(graph)
-    return graph
+    outputs = keras.tree.flatten(tracer.walk(*recorded, traced=own is None))
+    return tracer.finish(outputs, names), tracer
 
 
-def native(obj, inputs) -> dict[str, np.ndarray]:
-    """What Keras itself computes for arrays by input name, in inference mode on the CPU."""
-    from .keras_trace import graph_of
+def native(obj, inputs, precision: str = "float32") -> dict[str, np.ndarray]:
+    """What Keras itself computes for arrays by input name, in inference mode on the CPU.
 
-    keras = framework()
-    own = graph_of(obj)
-    if own is None:
-        binding = bind(obj.call, inputs)
-        args, named = binding.arguments(binding.arrays)
-        named |= inference_mode(obj)
-    else:
-        arrays = bind_inputs([maker_name(t) for t in own._inputs], inputs)
-        args = [keras.tree.pack_sequence_as(own._inputs_struct, list(arrays.values()))]
-        named = {"training": False}
-    try:
-        with keras.device("cpu"):
-            result = obj(*args, **named)
-    except Exception as error:  # each backend has errors of its own for shapes that do not fit
-        raise BridgeError(f"{obj.name} cannot run these inputs: {one_line(error)}") from error
-    names = output_names(keras, own, traced=False)[0] if own is not None else \
-        claim(binding.names, leaf_names(_paths(keras, result)))
-    flat = [plain(keras.ops.convert_to_numpy(t)) for t in keras.tree.flatten(result)]
-    return dict(zip(names, flat))
+    With `precision` "float64" the model is rebuilt in float64 with the same weights.
+    """
+    from . import keras_run
+
+    return keras_run.native(obj, inputs, precision)
+
+
+def taps(obj, inputs, precision: str = "float32") -> dict[str, np.ndarray]:
+    """What Keras computes on the way, by the names of the tensors of `emit(obj, example=inputs)`.
+
+    Those are left out that Keras does not make, as the input of a layer's own activation.
+    """
+    from . import keras_run
+
+    return keras_run.taps(obj, inputs, precision)
 
 
 def maker_name(tensor) -> str:
@@ -150,14 +150,20 @@ def output_names(keras, graph, traced: bool) -> tuple[list[str], bool]:
 
     "y" alone, keys of a dict, the layers' own in a list, "y_0", "y_1", ... in what was traced.
     """
-    paths = _paths(keras, graph._outputs_struct)
+    paths = paths_of(keras, graph._outputs_struct)
     theirs = len(paths) > 1 and not traced and not isinstance(graph._outputs_struct, dict)
     inputs = [] if traced else [maker_name(t) for t in graph._inputs]
-    names = [maker_name(t) for t in graph._outputs] if theirs else leaf_names(paths)
+    names = [_own_name(t) for t in graph._outputs] if theirs else leaf_names(paths)
     return claim(inputs, names), theirs
 
 
-def _paths(keras, structure) -> list[tuple]:
+def _own_name(tensor) -> str:
+    """The name of an output: its maker's, with a number where that makes several."""
+    index = tensor._keras_history.tensor_index
+    return maker_name(tensor) + (f".out_{index}" if index else "")
+
+
+def paths_of(keras, structure) -> list[tuple]:
     return [path for path, _ in keras.tree.flatten_with_path(structure)]
 
 

@@ -7,9 +7,11 @@ which one stands behind it.
 from __future__ import annotations
 
 import functools
+import math
 
-from . import keras_shape
-from .keras_call import Value
+from . import keras_attention, keras_conv, keras_move, keras_norms, keras_recurrent, keras_shape
+from .keras_call import Slot, Value
+from .keras_move import any_dtype
 
 IDENTITY_LAYERS = ("Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D",
                    "SpatialDropout3D", "GaussianDropout", "GaussianNoise", "AlphaDropout",
@@ -22,11 +24,16 @@ BINARY_OPS = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div
 
 def supported() -> list[str]:
     """For messages: the layers, activations and operations that can be expressed."""
-    return ["Dense", "Activation", "ReLU", "LeakyReLU", "Softmax", *MERGE_LAYERS, "Concatenate",
-            "Flatten", "Reshape", *IDENTITY_LAYERS[:2],
+    return ["Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "MaxPooling",
+            "AveragePooling", "GlobalMaxPooling", "GlobalAveragePooling",
+            "ZeroPadding before a convolution", "SimpleRNN", "LSTM", "RNN", "Bidirectional", "MultiHeadAttention",
+            "GroupQueryAttention", "LayerNormalization", "RMSNormalization", "Embedding",
+            "Activation", "ReLU", "LeakyReLU", "Softmax", *MERGE_LAYERS, "Concatenate",
+            "Flatten", "Reshape", "Permute", *IDENTITY_LAYERS[:2],
             "the activations linear, relu, tanh, sigmoid, silu, gelu, leaky_relu, softmax",
-            "keras.ops add, subtract, multiply, divide, negative, matmul with a weight, "
-            "concatenate, reshape, expand_dims, squeeze", "and what is composed of these"]
+            "keras.ops add, subtract, multiply, divide, negative, square, matmul with a weight, "
+            "concatenate, stack, split, slice, take, transpose, reshape, expand_dims, squeeze",
+            "the layers of planetbridging.composed.keras_", "and what is composed of these"]
 
 
 @functools.cache
@@ -39,7 +46,8 @@ def table(keras) -> dict:
         return type(function(*args)._keras_history.operation)
 
     handlers = {
-        layers.Dense: dense, layers.Activation: activation, layers.ReLU: relu,
+        layers.Dense: dense, layers.EinsumDense: einsum_dense,
+        layers.Activation: activation, layers.ReLU: relu,
         behind(keras.activations.relu, x): relu,
         layers.LeakyReLU: leaky_relu, behind(ops.leaky_relu, x): leaky_relu,
         layers.Softmax: softmax, behind(ops.softmax, x): softmax, behind(ops.gelu, x): gelu,
@@ -49,10 +57,15 @@ def table(keras) -> dict:
         behind(ops.squeeze, x, 1): by_shape,
         behind(ops.matmul, x, weight): matmul, behind(ops.dot, x, weight): matmul,
         behind(ops.negative, x): lambda call: call.binary("mul", call.args[0], -1.0),
+        behind(ops.square, x): lambda call: call.binary("mul", call.args[0], call.args[0]),
         behind(ops.cast, x, "float32"): cast,
         behind(ops.stop_gradient, x): identity, behind(ops.copy, x): identity,
         behind(ops.convert_to_tensor, x): cast,
     }
+    for rows in (keras_conv, keras_attention, keras_norms):
+        handlers.update(rows.rows(keras))
+    for rows in (keras_recurrent, keras_move):
+        handlers.update(rows.rows(keras, behind))
     for name in IDENTITY_LAYERS:
         handlers[getattr(layers, name)] = identity
     for name, op in MERGE_LAYERS.items():
@@ -64,14 +77,17 @@ def table(keras) -> dict:
     return handlers
 
 
+@any_dtype
+@keras_conv.takes_zeros
 def identity(call):
     """Layers that do nothing at inference: the value itself, no node."""
     return call.args[0]
 
 
+@any_dtype
 def cast(call):
     x, wanted = call.args[0], call.operation.dtype
-    if wanted in (None, x.dtype):
+    if wanted in (None, x.dtype) or (x.dtype, wanted) == ("int32", "int64"):
         return x
     return call.refuse(f"keras.ops.cast from {x.dtype} to {wanted}")
 
@@ -81,9 +97,9 @@ def dense(call):
     layer, x = call.operation, call.args[0]
     if not layer.built:
         return call.refuse("has no weights yet")
-    fused = not _is_linear(call, layer.activation)
+    fused = not call.is_linear(layer.activation)
     made = project(call, x, layer.kernel, layer.bias, ".dense" if fused else "")
-    return activate(call, made, layer.activation) if fused else made
+    return call.activate(made, layer.activation)
 
 
 def project(call, x, kernel, bias=None, suffix: str = ""):
@@ -93,8 +109,40 @@ def project(call, x, kernel, bias=None, suffix: str = ""):
     name = tracer.builder.dense(
         call.path + suffix, x.name, *arrays, axes=("i", "o"), keys=(_key(kernel), _key(bias)),
         sources=(getattr(kernel, "path", ""), getattr(bias, "path", "")))
-    dtype = x.dtype if "float" in x.dtype else "float32"
-    return Value(name, x.shape[:-1] + (arrays[0].shape[1],), dtype, x.broken)
+    return Value(name, x.shape[:-1] + (arrays[0].shape[1],), x.nodes_dtype, x.broken)
+
+
+def einsum_dense(call):
+    """A dense node where the equation sums over the last axes of the value and puts all others of
+    the kernel in their place; else the refusal of the equation."""
+    layer, x = call.operation, call.args[0]
+    given, kernel, out = layer.equation.replace("->", ",").split(",")
+    summed = [letter for letter in kernel if letter in given]
+    count = len(summed)
+    rest = given[:-count] if count else given
+    whole = layer.bias is None or layer.bias.shape == layer.kernel.shape[count:]
+    if not count or list(given[-count:]) != summed or kernel[:count] != given[-count:] or \
+            out != rest + kernel[count:] or not whole or "." in given:
+        return call.refuse(f"the equation {layer.equation}")
+    return _einsum_node(call, layer, x, count)
+
+
+def _einsum_node(call, layer, x, count: int):
+    """`count` last axes of the value are summed over: one, or made one."""
+    sizes = [int(size) for size in layer.kernel.shape]
+    ins, outs = math.prod(sizes[:count]), math.prod(sizes[count:])
+    lead, fused = x.shape[:-count], not call.is_linear(layer.activation)
+    if count > 1:
+        x = to_shape(call, x, (*lead, ins), ".in")
+    many = len(sizes) > count + 1
+    params = {"in_features": ins, "out_features": outs, "bias": layer.bias is not None}
+    slots = [Slot("weight", layer.kernel, "io", lambda a: a.reshape(ins, outs)),
+             Slot("bias", layer.bias, "o", lambda a: a.reshape(outs))]
+    suffix = ".dense" if many or fused else ""
+    made = call.weighted("dense", [x], (*lead, outs), params, slots, suffix)
+    if many:
+        made = to_shape(call, made, (*lead, *sizes[count:]), ".heads" if fused else "")
+    return call.activate(made, layer.activation)
 
 
 def matmul(call):
@@ -108,15 +156,7 @@ def matmul(call):
 
 
 def activation(call):
-    return activate(call, call.args[0], call.operation.activation)
-
-
-def activate(call, x, function):
-    """Apply an activation, any layer or function, named for the layer that carries it."""
-    if _is_linear(call, function):
-        return x
-    made = call.tracer.expand(function, [x], {}, call.path, only=call.path)
-    return call.broken() if made is None else made
+    return call.activate(call.args[0], call.operation.activation)
 
 
 def relu(call):
@@ -150,6 +190,7 @@ def gelu(call):
     return call.unary("gelu", call.args[0], {"approximate": kind})
 
 
+@any_dtype
 def concatenate(call):
     values = [call.tracer.value(v, call.symbols[0].dtype, call.path) for v in call.args[0]]
     axis = int(call.operation.axis)
@@ -157,6 +198,7 @@ def concatenate(call):
                      {"axis": axis})
 
 
+@any_dtype
 def flatten(call):
     x = call.args[0]
     if call.operation.data_format == "channels_first" and len(x.shape) > 2:
@@ -164,17 +206,20 @@ def flatten(call):
     return to_shape(call, x, (x.shape[0], keras_shape.product(x.shape[1:])))
 
 
+@any_dtype
 def reshape_layer(call):
     x = call.args[0]
     target = keras_shape.reshape(x.shape[1:], call.operation.target_shape)
     return to_shape(call, x, None if target is None else (x.shape[0], *target))
 
 
+@any_dtype
 def reshape(call):
     x = call.args[0]
     return to_shape(call, x, keras_shape.reshape(x.shape, call.operation.newshape))
 
 
+@any_dtype
 def by_shape(call):
     """Axes of size 1 come or go: a reshape to the known sizes."""
     x, symbol = call.args[0], call.symbols[0]
@@ -227,16 +272,15 @@ def _behind_batch(call, x, rank: int):
 
 
 def _added_along_wrong_axis(call, left, right) -> bool:
-    """Keras 3.15 on TensorFlow takes an operand with one long axis for a bias of the last axis."""
+    """Keras 3.15 on TensorFlow takes an operand with one long axis for a bias: of the last axis if
+    that is as long, else of the second."""
     shape, sizes = getattr(left, "shape", ()), getattr(right, "shape", ())
     if call.tracer.keras.backend.backend() != "tensorflow" or len(shape) < 2:
         return False
-    long = [axis for axis, size in enumerate(sizes) if size != 1]
-    return len(long) == 1 and long[0] != len(sizes) - 1 and sizes[long[0]] == shape[-1]
-
-
-def _is_linear(call, function) -> bool:
-    return function is None or function is call.tracer.keras.activations.linear
+    long = [axis - len(sizes) for axis, size in enumerate(sizes) if size != 1]
+    if len(long) != 1 or sizes[long[0]] not in (shape[1], shape[-1]):
+        return False
+    return long[0] != (-1 if sizes[long[0]] == shape[-1] else 1 - len(shape))
 
 
 def _key(weight):

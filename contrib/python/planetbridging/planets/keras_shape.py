@@ -71,6 +71,25 @@ def quotient(over, under) -> int | str | None:
     return None if isinstance(top, int) and isinstance(bottom, int) else f"({top})//({bottom})"
 
 
+def windows(size, kernel: int, stride: int, dilation: int, low: int, high: int):
+    """How often a window finds place on an axis with zeros before and behind it."""
+    rest = low + high - (kernel - 1) * dilation - 1
+    if size is None:
+        return None
+    if isinstance(size, int):
+        return (size + rest) // stride + 1
+    if stride == 1:
+        return plus(size, rest + 1)
+    return f"({plus(size, rest)}//{stride}+1)"
+
+
+def plus(size, number: int):
+    """A size and an integer, which may be negative."""
+    if size is None or isinstance(size, int):
+        return None if size is None else size + number
+    return f"({size}{number:+d})" if number else size
+
+
 def product(sizes) -> int | str | None:
     """The product of sizes, as an integer if all are."""
     return None if None in sizes else quotient(sizes, [])

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..graph import Builder
-from . import keras_ops
+from . import keras_ops, keras_recurrent, layout
 from .keras_call import Call, Value
 from .signature import one_line
 
@@ -26,21 +27,38 @@ INERT = {"__module__", "__qualname__", "__doc__", "__init__", "__annotations__",
 """What a subclass may define and still compute as its parent does."""
 
 
+@dataclass
+class Walk:
+    """One graph that was walked: the values for its inputs, and of each symbolic tensor in it."""
+
+    graph: object
+    inputs: list[Value]
+    known: list[tuple[object, Value]] = field(default_factory=list)
+
+
 class Tracer:
-    """Turns symbolic graphs into nodes of `builder`."""
+    """Turns symbolic graphs into nodes of `builder`.
+
+    `walks` holds what was walked, outer graphs before those inside them; `turned` says of nodes'
+    tensors that no operation of Keras makes what they are: (tensor, what it is of, permutation).
+    """
 
     def __init__(self, keras, builder: Builder):
         self.keras = keras
         self.builder = builder
         self.table = keras_ops.table(keras)
         self.variables: dict[int, Value] = {}
+        self.walks: list[Walk] = []
+        self.turned: list[tuple[str, str, list[int]]] = []
+        self.flips: list[tuple] = []
 
     def input(self, name: str, shape, dtype: str) -> Value:
         """An input of the network; its first axis is "batch" where Keras leaves it open."""
         ident = re.sub(r"\W", "_", name)
         sizes = [(f"{ident}_{axis}" if axis else "batch") if size is None else int(size)
                  for axis, size in enumerate(shape)]
-        return Value(self.builder.input(name, "float32", sizes), tuple(sizes), dtype)
+        kind = "bool" if dtype == "bool" else "int64" if "int" in dtype else "float32"
+        return Value(self.builder.input(name, kind, sizes), tuple(sizes), dtype)
 
     def walk(self, graph, values: list[Value], prefix: str = "", *, traced=False, only: str = ""):
         """Emit the nodes of a `keras.Function` for `values` as its inputs; its outputs, structured.
@@ -49,13 +67,19 @@ class Tracer:
         them while tracing.  With `only`, a graph of one operation gives its node that name.
         """
         known = {id(t): value for t, value in zip(graph._inputs, values)}
+        walk = Walk(graph, values)
+        self.walks.append(walk)
         nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True)
                  for node in graph._nodes_by_depth[depth] if not node.is_input]
+        masks = _masks(nodes)
         for node in nodes:
+            if masks.issuperset(map(id, node.output_tensors)):
+                known.update((id(t), Value("", (), t.dtype, True)) for t in node.output_tensors)
+                continue
             path = only if only and len(nodes) == 1 else self._path(node.operation, prefix, traced)
-            made = self.apply(node, path, known)
-            flat = self.keras.tree.flatten(made)
-            known.update((id(t), value) for t, value in zip(node.output_tensors, flat))
+            made = self.keras.tree.flatten(self.apply(node, path, known))
+            known.update((id(t), value) for t, value in zip(node.output_tensors, made))
+            walk.known += zip(node.output_tensors, made)
         return self.keras.tree.map_structure(lambda t: known[id(t)], graph._outputs_struct)
 
     def apply(self, node, path: str, known: dict):
@@ -71,7 +95,57 @@ class Tracer:
         problem = self._problem(call)
         if problem:
             return call.refuse(problem)
-        return self.emit(call)
+        padded = next((v for v in call.tensors() if v.pads), None)
+        if padded and self.handler(call.operation) and not self._flag(call, "takes_zeros"):
+            return self.refuse_zeros(call, padded)
+        made = self.emit(call)
+        masked = self._mask_behind(call)
+        for value in self.keras.tree.flatten(made) if masked else ():
+            value.masked = masked
+        return made
+
+    def refuse_zeros(self, call: Call, x: Value):
+        """Refuse the ZeroPadding layer whose zeros a call cannot take in."""
+        path, cls = x.padded_by
+        self.builder.refuse(path, cls, "zeros that no convolution takes in")
+        return call.broken()
+
+    def finish(self, outputs: list[Value], names: list[str]):
+        """The graph with these outputs under these names; the values of all walks keep in step.
+
+        Pairs of transposes between channels-last layers go.
+        """
+        for value in outputs:
+            if value.pads:
+                self.builder.refuse(*value.padded_by, "zeros that no convolution takes in")
+            elif value.broken and not self.builder.problems:
+                self.builder.refuse("the model", "Model", "returns a mask")
+        keras_recurrent.keep_one_order(self.builder.graph, self.flips, [v.name for v in outputs])
+        graph = self.builder.finish([value.name for value in outputs], names)
+        now = self.builder.renamed
+        for value in {id(v): v for walk in self.walks for _, v in walk.known}.values():
+            value.name = now.get(value.name, value.name)
+        self.turned += [(name, value.name, list(range(len(value.shape))))
+                        for value, name in zip(outputs, names) if name != value.name]
+        self.turned = [(now.get(a, a), now.get(b, b), perm) for a, b, perm in self.turned]
+        return layout.cancel_transposes(
+            graph, {value.name for walk in self.walks for _, value in walk.known})
+
+    def is_turned(self, made: Value, of: Value, perm) -> None:
+        """Note that one value is another with its axes in the order `perm`."""
+        self.turned.append((made.name, of.name, list(perm)))
+
+    def _mask_behind(self, call: Call) -> str:
+        """Which layer's mask travels on behind a call; an operation that is no layer loses it."""
+        operation = call.operation
+        if getattr(operation, "mask_zero", False):
+            return call.path
+        if not getattr(operation, "supports_masking", False):
+            return ""
+        return next((v.masked for v in call.tensors() if v.masked), "")
+
+    def _flag(self, call: Call, name: str) -> bool:
+        return getattr(self.handler(call.operation), name, False)
 
     def emit(self, call: Call):
         """Emit a call by the table, by the graph it brings, or by tracing it."""
@@ -160,7 +234,9 @@ class Tracer:
             return self.variables[id(item)]
         number = isinstance(item, (bool, int, float))
         array = np.asarray(item if number else self.keras.ops.convert_to_numpy(item))
-        if number or array.dtype.kind != "f":
+        if "float" not in dtype:
+            array = array.astype("bool" if dtype == "bool" else "int64")
+        elif number or array.dtype.kind != "f":
             array = array.astype(dtype if dtype == "float64" else "float32")
         return Value(self.builder.constant(path + ".constant", array), array.shape, dtype)
 
@@ -172,10 +248,13 @@ class Tracer:
         return f"{prefix}.{name}" if prefix else name
 
     def _problem(self, call: Call) -> str:
-        """What forbids any call, whatever its operation: training, precision, integer values."""
+        """What forbids any call, whatever its operation: training, masks, precision, integers."""
         operation, values = call.operation, call.tensors()
         if call.kwargs.get("training"):
             return "training=True"
+        mask = next((v.masked for v in values if v.masked), "")
+        if mask and self._uses_masks(operation):
+            return f"uses the mask that {mask} makes"
         policy = getattr(operation, "dtype_policy", None)
         if policy is not None and policy.compute_dtype != policy.variable_dtype:
             return f"computes in {policy.compute_dtype} on {policy.variable_dtype} weights"
@@ -183,11 +262,26 @@ class Tracer:
             return f"quantized to {operation.quantization_mode}"
         if getattr(operation, "lora_enabled", False):
             return "LoRA weights beside the kernel: merge them first"
+        if self._flag(call, "any_dtype") or graph_of(operation) is not None:
+            return ""
         dtypes = {t.dtype for t in call.symbols}
         if not isinstance(operation, self.keras.Layer):
             dtypes |= {value.dtype for value in values}
         odd = sorted(d for d in dtypes if "float" not in d)
         return f"works on {', '.join(odd)} values" if odd else ""
+
+
+    def _uses_masks(self, operation) -> bool:
+        """Whether a layer works otherwise on a value that has a mask."""
+        attention = (self.keras.layers.MultiHeadAttention, self.keras.layers.GroupQueryAttention)
+        return isinstance(operation, attention) or getattr(operation, "_call_has_mask_arg", False) \
+            and graph_of(operation) is None
+
+
+def _masks(nodes) -> set[int]:
+    """The symbolic tensors that are masks of others, which travel by themselves."""
+    found = (getattr(t, "_keras_mask", None) for node in nodes for t in node.output_tensors)
+    return {id(mask) for mask in found if mask is not None}
 
 
 def dotted(path: str) -> str:

@@ -1,19 +1,22 @@
 """PyTorch: any module tree whose ATen operations are in the stream's vocabulary.
 
-`torch.export` records the network with symbolic sizes, `run_decompositions({})` makes it functional
-and keeps linear, gelu and softmax whole, and one row of `torch_ops.OPERATIONS` per ATen operation
-turns the record into nodes.  Weights come from the exported program under the names of the module's
-own parameters, in their own dtype; tied ones are one parameter there.
+`torch.export` records the network with symbolic sizes, recurrent modules and attention as one call
+each (`torch_leaves`); `run_decompositions({})` makes it functional and keeps linear, gelu and softmax
+whole, and one row of `torch_ops.OPERATIONS` per ATen operation turns the record into nodes.  Weights
+come from the live modules or from the exported program under the names of the module's own
+parameters, in their own dtype; tied ones are one parameter there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import io
 import logging
 import sys
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,42 +42,147 @@ def emit(obj, *, example=None, name=None) -> Graph:
     sizes that the network fixes matter.  The first axis of the inputs is called "batch", other free
     ones "d1", "d2", ...  The output is "y", or "y_0", "y_1", ... for a tuple, or a dict's keys.
     """
-    from .torch_ops import Translator, supported
-
     if example is None:
         raise BridgeError("pytorch needs an example of the inputs (--input), for ranks and dtypes")
     inputs = example_tensors(obj, example)
-    with evaluating(obj):
+    trace = traced(obj, inputs, name)
+    warn_precision(trace.graph)
+    _warn_fixed(trace.graph)
+    _warn_ranges(obj, trace, enlarged(inputs))
+    return trace.graph
+
+
+@dataclass
+class Trace:
+    """A module's record and the graph made of it.
+
+    `values` gives the name of the tensor of each fx node, `symbols` those of the free sizes.
+    """
+
+    program: object
+    graph: Graph
+    values: dict[str, str]
+    symbols: dict
+
+
+def traced(obj, inputs: dict, name=None) -> Trace:
+    """Record `obj` on tensors by input name and make the graph."""
+    from . import torch_ops
+    from .torch_leaves import opaque
+    from .torch_trace import Translator
+
+    with evaluating(obj), opaque(obj):
         program = export(obj, enlarged(inputs))
     versions = {package: installed_version(package) for package in ("torch", "numpy")}
-    builder = Builder("pytorch", versions, name or type(obj).__name__.lower(), supported())
-    translator = Translator(builder, program, obj)
+    builder = Builder("pytorch", versions, name or type(obj).__name__.lower(), torch_ops.supported())
+    translator = Translator(builder, program, obj, torch_ops.OPERATIONS)
     graph = translator.run(list(inputs), exported_outputs(program))
-    warn_precision(graph)
-    _warn_fixed(graph)
-    _warn_ranges(program, translator.symbols)
-    return graph
+    values = {fx: builder.renamed.get(value, value) for fx, value in translator.values.items()
+              if isinstance(value, str)}
+    return Trace(program, graph, values, translator.symbols)
 
 
-def native(obj, inputs) -> dict[str, np.ndarray]:
+def native(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
     """The module's own outputs on the CPU, in eval mode, without gradients.
 
     Float inputs are converted to the dtype of the module's parameters, as `emit` does; bfloat16
-    outputs are returned as float32, exactly, because NumPy has no such type.
+    outputs are returned as float32, exactly, because NumPy has no such type.  With `precision`
+    "float64" a copy of the module computes in float64, on the same weights and on the inputs as
+    float32 has them.
     """
     import torch
 
-    tensors = example_tensors(obj, inputs)
-    args, kwargs = arguments(obj, tensors)
-    with evaluating(obj), torch.no_grad():
-        try:
-            result = obj(*args, **kwargs)
-        except Exception as error:  # any error of the user's own code may come
-            raise BridgeError(f"{type(obj).__name__} cannot run these inputs: "
-                              f"{one_line(error)}") from error
+    with computing(obj, precision) as network:
+        tensors = example_tensors(network, rounded(inputs) if precision == "float64" else inputs)
+        args, kwargs = arguments(network, tensors)
+        with evaluating(network), torch.no_grad():
+            try:
+                result = network(*args, **kwargs)
+            except Exception as error:  # any error of the user's own code may come
+                raise BridgeError(f"{type(obj).__name__} cannot run these inputs: "
+                                  f"{one_line(error)}") from error
     leaves = named_leaves(result, torch.Tensor)
     names = Builder("pytorch", {}, "").reserve([*tensors, *leaves])[len(tensors):]
     return {name: to_numpy(leaf) for name, leaf in zip(names, leaves.values())}
+
+
+def taps(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
+    """What the module itself computes on the way, by the names of the tensors of `emit`'s graph.
+
+    The record that `emit` makes is run in torch, operation by operation; recurrent modules and
+    attention run their own forward.  Tensors that only the graph has (the layers inside an LSTM of
+    several) and constants are not among them.
+    """
+    import torch
+
+    from .torch_leaves import opaque
+
+    with computing(obj, precision) as network:
+        tensors = example_tensors(network, rounded(inputs) if precision == "float64" else inputs)
+        trace = traced(network, tensors)
+        with evaluating(network), opaque(network), torch.no_grad(), quiet():
+            made = run_record(trace.program, [*tensors.values()])
+    found = {tensor: made[fx] for fx, tensor in trace.values.items() if fx in made}
+    found |= dict(zip(trace.graph.outputs, map(made.get, exported_outputs(trace.program).values())))
+    order = [tensor for node in trace.graph.nodes for tensor in node.outputs]
+    return {tensor: to_numpy(found[tensor]) for tensor in order if found.get(tensor) is not None}
+
+
+def run_record(program, inputs: list) -> dict:
+    """Run a recorded program on tensors; every tensor that a call of it made, by fx node name."""
+    import torch
+    from torch.export.graph_signature import InputKind
+
+    stored, given = {**program.constants, **program.state_dict}, iter(inputs)
+    values = [next(given) if spec.kind is InputKind.USER_INPUT else stored[spec.target]
+              for spec in program.graph_signature.input_specs]
+    made = {}
+
+    class Recorder(torch.fx.Interpreter):
+        def run_node(self, n):
+            result = super().run_node(n)
+            if n.op == "call_function" and isinstance(result, torch.Tensor):
+                made[n.name] = result
+            return result
+    Recorder(program.graph_module).run(*values)
+    return made
+
+
+@contextlib.contextmanager
+def computing(obj, precision: str):
+    """The module itself, or for "float64" a copy of it that computes so."""
+    import torch
+
+    if precision not in ("float32", "float64"):
+        raise BridgeError(f"precision is {precision!r}, expected 'float32' or 'float64'")
+    if precision == "float32":
+        yield obj
+        return
+    before = torch.get_default_dtype()
+    try:
+        wide = copy.deepcopy(obj).double()
+    except Exception as error:  # a module may hold anything
+        raise BridgeError(f"{type(obj).__name__} cannot be copied to compute in float64: "
+                          f"{one_line(error)}") from error
+    for module in wide.modules():
+        # Without eps the norm would take float64's own step, which makes it another function.
+        if isinstance(module, torch.nn.RMSNorm) and module.eps is None:
+            module.eps = torch.finfo(torch.promote_types(weight_dtype(obj), torch.float32)).eps
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield wide
+    finally:
+        torch.set_default_dtype(before)
+
+
+def rounded(inputs):
+    """The inputs with floats rounded to float32, as Loom takes them."""
+    if isinstance(inputs, dict):
+        return {name: rounded(array) for name, array in inputs.items()}
+    if isinstance(inputs, (list, tuple)):
+        return [rounded(array) for array in inputs]
+    array = np.asarray(inputs)
+    return array.astype(np.float32).astype(np.float64) if array.dtype.kind == "f" else array
 
 
 def with_weights(obj, path: str):
@@ -166,13 +274,13 @@ def input_names(obj, inputs) -> list[str]:
 
 
 def weight_dtype(obj):
-    """The dtype of the module's first floating parameter or buffer, float32 if it has none."""
+    """The dtype of the module's first floating parameter or buffer, torch's default if it has none."""
     import torch
 
     for tensor in [*obj.parameters(), *obj.buffers()]:
         if tensor.is_floating_point():
             return tensor.dtype
-    return torch.float32
+    return torch.get_default_dtype()
 
 
 def to_tensor(array, dtype):
@@ -222,22 +330,54 @@ def export(obj, tensors: dict):
     """The functional exported program of `obj`, all input axes as free as the network allows."""
     import torch
 
+    from .torch_leaves import LeafError
+
     args, kwargs = arguments(obj, tensors)
-    free = lambda t: {axis: torch.export.Dim.AUTO for axis in range(t.ndim)}  # noqa: E731
-    shapes = [free(t) for t in args]
-    parameters = list(inspect.signature(obj.forward).parameters.values())
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        by_name = {next(p.name for p in parameters if p.kind is p.VAR_POSITIONAL): tuple(shapes)}
-    else:
-        by_name = {name: free(t) for name, t in tensors.items()}
     try:
         with torch.no_grad(), quiet(), beside_tensorflow():
-            program = torch.export.export(obj, args, kwargs, dynamic_shapes=by_name)
+            program = torch.export.export(obj, args, kwargs, dynamic_shapes=axes(obj, tensors))
+            fixed = fixed_axes(program, tensors)
+            if fixed:
+                program = torch.export.export(obj, args, kwargs, dynamic_shapes=axes(obj, tensors, fixed))
             return program.run_decompositions({})
+    except LeafError as error:
+        raise Unsupported([error.problem]) from None
     except Exception as error:
         _run_once(obj, args, kwargs)
         raise BridgeError(f"torch.export cannot record {type(obj).__name__}: "
                           f"{first_line(error)}") from error
+
+
+def axes(obj, tensors: dict, fixed=frozenset()):
+    """What torch.export is told of the axes of the inputs: all are free but those (name, axis)."""
+    import torch
+
+    dims = torch.export.Dim
+    shapes = {name: {axis: dims.STATIC if (name, axis) in fixed else dims.AUTO for axis in range(t.ndim)}
+              for name, t in tensors.items()}
+    several = [p.name for p in inspect.signature(obj.forward).parameters.values()
+               if p.kind is p.VAR_POSITIONAL]
+    return {several[0]: tuple(shapes.values())} if several else shapes
+
+
+def fixed_axes(program, tensors: dict) -> set[tuple[str, int]]:
+    """The input axes that a linear layer's width settles behind a flatten.
+
+    torch.export notes only that some product of them has to be that width, which other sizes could
+    meet as well.
+    """
+    import torch
+
+    found = set()
+    for node in program.graph.nodes:
+        if node.target is torch.ops.aten.linear.default:
+            width = node.args[0].meta["val"].shape[-1]
+            if isinstance(width, torch.SymInt):
+                found |= width.node.expr.free_symbols
+    inputs = [n for n in program.graph.nodes if n.op == "placeholder"][-len(tensors):]
+    return {(name, axis) for name, node in zip(tensors, inputs) if found
+            for axis, dim in enumerate(node.meta["val"].shape)
+            if isinstance(dim, torch.SymInt) and dim.node.expr in found}
 
 
 def _run_once(obj, args, kwargs) -> None:
@@ -312,19 +452,48 @@ def exported_outputs(program) -> dict:
 
 
 def _warn_fixed(graph: Graph) -> None:
-    """Say which inputs have a first axis that the network has fixed."""
-    for item in graph.inputs:
-        if item.shape and isinstance(item.shape[0], int):
+    """Say which inputs have a first axis that the network has fixed.
+
+    A state of a recurrent layer has its layers there: its free axis is another input's too.
+    """
+    free = [{dim for dim in item.shape if isinstance(dim, str)} for item in graph.inputs]
+    for n, item in enumerate(graph.inputs):
+        others = set().union(*free[:n], *free[n + 1:])
+        if item.shape and isinstance(item.shape[0], int) and not free[n] & others:
             warnings.warn(f"the network works for {item.shape[0]} samples only: it fixes the first "
                           f"axis of {item.name}", BridgeWarning, stacklevel=3)
 
 
-def _warn_ranges(program, symbols: dict) -> None:
+def _warn_ranges(obj, trace: Trace, inputs: dict) -> None:
     """Say where forward asked for a size and the record holds one branch only."""
-    for symbol, bounds in program.range_constraints.items():
-        low, high = int(bounds.lower), bounds.upper
-        parts = [f"{symbols.get(symbol, symbol)} >= {low}"] * (low > 2)
-        parts += [f"{symbols.get(symbol, symbol)} <= {high}"] * bool(high.is_Integer)
+    for symbol, bounds in trace.program.range_constraints.items():
+        low, high, name = int(bounds.lower), bounds.upper, trace.symbols.get(symbol, symbol)
+        # A kernel or a table bounds sizes too: there the module itself refuses others.
+        parts = [f"{name} >= {low}"] * (low > 2 and _runs(obj, trace, inputs, symbol, low - 1))
+        if high.is_Integer and _runs(obj, trace, inputs, symbol, int(high) + 1):
+            parts.append(f"{name} <= {high}")
         if parts:
             warnings.warn("forward depends on a size: the graph holds for "
                           f"{' and '.join(parts)} only", BridgeWarning, stacklevel=3)
+
+
+def _runs(obj, trace: Trace, inputs: dict, symbol, size: int) -> bool:
+    """Whether the module itself runs on zeros where `symbol` has this size."""
+    import torch
+
+    shapes = {name: node.meta["val"].shape for name, node in
+              zip(inputs, [n for n in trace.program.graph.nodes if n.op == "placeholder"][-len(inputs):])}
+    sizes = {dim.node.expr: extent for name, shape in shapes.items()
+             for dim, extent in zip(shape, inputs[name].shape)
+             if isinstance(dim, torch.SymInt) and dim.node.expr.is_Symbol}
+    sizes[symbol] = size
+    args, kwargs = arguments(obj, {
+        name: torch.zeros([int(dim.node.expr.subs(sizes)) if isinstance(dim, torch.SymInt) else dim
+                           for dim in shape], dtype=inputs[name].dtype)
+        for name, shape in shapes.items()})
+    try:
+        with evaluating(obj), torch.no_grad(), quiet():
+            obj(*args, **kwargs)
+    except Exception:  # whatever the module raises for such a size
+        return False
+    return True

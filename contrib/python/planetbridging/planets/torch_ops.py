@@ -1,267 +1,18 @@
-"""The ATen operations that the stream has words for, a row each, and the walk that uses the rows.
+"""The ATen operations that the stream has words for, a row each.
 
-Imported only when a PyTorch module is emitted.  A handler takes (translator, fx node, *the node's
-arguments) and returns the name of the tensor that it made; it raises `Refused` with a reason where
-the arguments go beyond the vocabulary.
+Imported only when a PyTorch module is emitted.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import sys
 
-import numpy as np
 import torch
 from torch.fx import Node as FxNode
 
-from ..graph import Builder, Graph
-
-OPAQUE = (torch.nn.RNNBase, torch.nn.RNNCellBase, torch.nn.MultiheadAttention)
-"""Modules that are one word in every framework: refused whole, not operation by operation."""
-
-CHECKS = re.compile(r"aten\.(_assert|sym_constrain|_assert_tensor_metadata)")
-"""Operations that compute nothing."""
-
-NUMPY = {torch.float64: "float64", torch.float32: "float32", torch.float16: "float16",
-         torch.bfloat16: "bfloat16", torch.int64: "int64", torch.int32: "int32",
-         torch.int16: "int16", torch.int8: "int8", torch.uint8: "uint8", torch.bool: "bool"}
-
-
-class Refused(Exception):
-    """Why a known operation cannot be expressed with these arguments."""
-
-
-@dataclass(frozen=True)
-class Weight:
-    """A parameter or buffer that no node holds yet; `transposed` swaps its two axes."""
-
-    source: str
-    transposed: bool = False
-
-
-class Translator:
-    """Walks an exported program and builds the graph, noting all that it has no word for."""
-
-    def __init__(self, builder: Builder, program, model):
-        self.builder = builder
-        self.program = program
-        self.model = model
-        self.opaque = {path: module for path, module in model.named_modules()
-                       if isinstance(module, OPAQUE)}
-        self.stored = {**program.constants, **program.state_dict}
-        self.values: dict[str, object] = {}
-        self.constants: dict[Weight, str] = {}
-        self.symbols: dict[object, str] = {}
-
-    def run(self, names: list[str], outputs: dict[str, str]) -> Graph:
-        """The graph with inputs called `names` and outputs (output name to fx node name)."""
-        self._inputs(names)
-        reserved = self.builder.reserve(outputs)
-        self._mutations()
-        self.program.graph_module.graph.eliminate_dead_code()
-        for node in self.program.graph.nodes:
-            if node.op == "call_function":
-                self._call(node)
-        made = [self.tensor(self._fx(name), None) for name in outputs.values()]
-        return self.builder.finish(made, reserved)
-
-    def _inputs(self, names: list[str]) -> None:
-        signature = self.program.graph_signature
-        weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers,
-                   **signature.inputs_to_lifted_tensor_constants}
-        users = []
-        for node in self.program.graph.nodes:
-            if node.op == "placeholder" and node.name in weights:
-                self.values[node.name] = Weight(weights[node.name])
-            elif node.op == "placeholder":
-                users.append(node)
-        for node in users:
-            self._name_symbols(node.meta["val"].shape)
-        for name, node in zip(names, users):
-            value = node.meta["val"]
-            self.values[node.name] = self.builder.input(name, value_dtype(value),
-                                                        self.dims(value.shape))
-
-    def _name_symbols(self, shape) -> None:
-        for axis, size in enumerate(shape):
-            if isinstance(size, torch.SymInt):
-                for symbol in sorted(size.node.expr.free_symbols, key=str):
-                    if symbol not in self.symbols:
-                        self.symbols[symbol] = self._dim_name(axis)
-
-    def _dim_name(self, axis: int) -> str:
-        if axis == 0 and "batch" not in self.symbols.values():
-            return "batch"
-        return f"d{len([n for n in self.symbols.values() if n != 'batch']) + 1}"
-
-    def _mutations(self) -> None:
-        for kind in ("buffers_to_mutate", "user_inputs_to_mutate", "parameters_to_mutate"):
-            for changed in getattr(self.program.graph_signature, kind, {}).values():
-                self.builder.refuse(changed, type(self.model).__name__, "changed by forward")
-
-    def _call(self, node: FxNode) -> None:
-        """Translate one call; what has no word becomes a problem, and the walk goes on."""
-        if not is_tensor_call(node) or CHECKS.match(str(node.target)):
-            return
-        path, cls = self.module_of(node)
-        inside = [p for p in self.stack(node) if p in self.opaque]
-        self.values[node.name] = None
-        if inside:
-            kind = type(self.opaque[inside[0]]).__name__
-            self.builder.refuse(inside[0], kind, "a layer without a word in the stream yet")
-        elif str(node.target) not in OPERATIONS:
-            self.builder.refuse(path, cls, operation_name(node))
-        else:
-            self._handle(node, path, cls)
-
-    def _handle(self, node: FxNode, path: str, cls: str) -> None:
-        try:
-            handler = OPERATIONS[str(node.target)]
-            self.values[node.name] = handler(self, node, *node.args, **node.kwargs)
-        except Refused as reason:
-            self.builder.refuse(path, cls, f"{operation_name(node)} with {reason}")
-
-    def _fx(self, name: str) -> FxNode:
-        return next(n for n in self.program.graph.nodes if n.name == name)
-
-    def stack(self, node: FxNode) -> list[str]:
-        """Paths of the modules whose forward made the call, outermost first."""
-        entries = node.meta.get("nn_module_stack") or {}
-        return [re.sub(r"@\d+", "", path) for path, _ in entries.values()]
-
-    def module_of(self, node: FxNode) -> tuple[str, str]:
-        """(path, class name) of the innermost module around a call."""
-        paths = self.stack(node)
-        path = paths[-1] if paths else ""
-        return path or "the model", type(self.model.get_submodule(path)).__name__
-
-    def wanted(self, node: FxNode) -> str:
-        """A readable name for a call: a torch layer's path, else the path with the operation."""
-        paths = self.stack(node)
-        path = paths[-1] if paths else ""
-        if path and type(self.model.get_submodule(path)).__module__.startswith("torch.nn."):
-            return path
-        word = str(node.target).split(".")[1].strip("_")
-        return f"{path}.{word}" if path else word
-
-    def node(self, fx: FxNode, op: str, inputs, params=None) -> str:
-        """Append a node for the call `fx`."""
-        return self.builder.node(self.wanted(fx), op, inputs, params)
-
-    def weight(self, value) -> Weight | None:
-        """The weight behind an argument, or None if it is computed."""
-        found = self.values.get(value.name) if isinstance(value, FxNode) else None
-        return found if isinstance(found, Weight) else None
-
-    def array(self, weight: Weight) -> tuple[np.ndarray, str]:
-        """(array, dtype name) of a weight as stored; bfloat16 as its bits."""
-        array, dtype = stored(self.stored[weight.source])
-        return (array.T if weight.transposed else array), dtype
-
-    def tensor(self, value, fx: FxNode | None, dtype=None) -> str:
-        """The tensor name of an operand: a weight or a number becomes a constant node.
-
-        `dtype` is that of the other operand, which a number takes.
-        """
-        weight = self.weight(value)
-        if weight is not None:
-            return self._constant(weight)
-        if isinstance(value, FxNode):
-            if value.name not in self.values:
-                raise Refused("a size as an operand")
-            return self.values[value.name] or "?"
-        if isinstance(value, (bool, int, float)):
-            return self._number(value, fx, dtype)
-        raise Refused(f"the operand {value!r}")
-
-    def _constant(self, weight: Weight) -> str:
-        if weight not in self.constants:
-            array, dtype = self.array(weight)
-            if "int" in dtype:
-                array, dtype = array.astype(np.int64), "int64"
-            key = None if weight.transposed else ("value", weight.source)
-            self.constants[weight] = self.builder.constant(
-                weight.source, array, dtype=dtype, source=weight.source, key=key)
-        return self.constants[weight]
-
-    def _number(self, value, fx: FxNode, dtype) -> str:
-        """A number beside a tensor: float64 beside float64, as torch computes float32 otherwise."""
-        kind = {torch.float64: np.float64, torch.int64: np.int64}.get(dtype, np.float32)
-        if kind is np.int64 and not isinstance(value, int):
-            raise Refused(f"int64 and the number {value}")
-        shape = [1] if fx.meta["val"].ndim else []
-        return self.builder.constant(f"{self.wanted(fx)}.number", np.full(shape, value, kind))
-
-    def dims(self, shape) -> list[int | str]:
-        """A shape in the stream's words: sizes, names, and expressions of names."""
-        return [expression(size.node.expr, self.symbols) if isinstance(size, torch.SymInt)
-                else int(size) for size in shape]
-
-
-def is_tensor_call(node: FxNode) -> bool:
-    """Whether a call makes tensors (calls that compute sizes stand in the shapes already)."""
-    value = node.meta.get("val")
-    return not isinstance(value, (int, float, bool, torch.SymInt, torch.SymFloat, torch.SymBool))
-
-
-def value_dtype(value) -> str:
-    """The stream's dtype of a traced input: any float is float32 there."""
-    return "float32" if value.is_floating_point() else NUMPY[value.dtype]
-
-
-def operation_name(node: FxNode) -> str:
-    """An operation as a reader knows it: "aten.sort", overloads only where they say something."""
-    return re.sub(r"\.(default|int)$", "", str(node.target))
-
-
-def stored(tensor) -> tuple[np.ndarray, str]:
-    """(array, dtype name) of a tensor, in C order; numpy has no bfloat16, so its bits as uint16."""
-    tensor = tensor.detach().contiguous()
-    if tensor.dtype not in NUMPY:
-        raise Refused(f"a weight of dtype {tensor.dtype}")
-    if tensor.dtype is torch.bfloat16:
-        return tensor.view(torch.int16).numpy().view(np.uint16), "bfloat16"
-    return tensor.numpy(), NUMPY[tensor.dtype]
-
-
-def expression(expr, names: dict) -> int | str:
-    """A sympy size as an int, a name, or an expression with + - * //."""
-    if expr.is_Integer:
-        return int(expr)
-    return _text(expr, names)
-
-
-def _text(expr, names: dict) -> str:
-    if expr.is_Integer and expr >= 0:
-        return str(int(expr))
-    if expr.is_Symbol and expr in names:
-        return names[expr]
-    if expr.is_Add:
-        return _sum_text(expr, names)
-    if expr.is_Mul and not expr.could_extract_minus_sign():
-        return "*".join(_sorted(_factor(part, names) for part in expr.args))
-    if expr.is_Pow and expr.exp.is_Integer and expr.exp > 0:
-        return "*".join([_factor(expr.base, names)] * int(expr.exp))
-    if type(expr).__name__ in ("FloorDiv", "CleanDiv"):
-        return "//".join(_factor(part, names) for part in expr.args)
-    raise Refused(f"the size {expr}")
-
-
-def _sum_text(expr, names: dict) -> str:
-    """Terms to add first, then those to subtract, so that no sign stands alone."""
-    minus = [term for term in expr.args if term.could_extract_minus_sign()]
-    plus = _sorted(_text(term, names) for term in expr.args if term not in minus)
-    return "-".join(["+".join(plus) or "0", *_sorted(_factor(-term, names) for term in minus)])
-
-
-def _sorted(texts) -> list[str]:
-    """Numbers first, then by name: the symbols' own order means nothing to a reader."""
-    return sorted(texts, key=lambda text: (not text.isdigit(), text))
-
-
-def _factor(expr, names: dict) -> str:
-    text = _text(expr, names)
-    return text if re.fullmatch(r"\w+", text) else f"({text})"
+from . import torch_modules, torch_nn
+from .torch_leaves import TARGET
+from .torch_trace import NUMPY, Refused, Translator, Weight
 
 
 def is_float(value) -> bool:
@@ -394,21 +145,123 @@ def identity(t: Translator, fx, x, *rest, **named):
 
 
 def transpose(t: Translator, fx, x, *axes):
-    """Only of a stored matrix: its axes are named the other way."""
+    """Of a stored matrix only the names of its axes change; else a node."""
+    rank = x.meta["val"].ndim
+    perm = permutation(str(fx.target), rank, axes)
     weight = t.weight(x)
-    if weight is None or x.meta["val"].ndim != 2:
-        raise Refused("a computed tensor")
-    order = list(axes[0]) if axes and isinstance(axes[0], (list, tuple)) else list(axes or (0, 1))
-    same = [axis % 2 for axis in order] == [0, 1] and "permute" in str(fx.target)
-    return weight if same else Weight(weight.source, not weight.transposed)
+    if weight is not None and rank == 2:
+        return weight if perm == [0, 1] else Weight(weight.source, not weight.transposed)
+    if perm == list(range(rank)):
+        return t.tensor(x, fx)
+    return t.node(fx, "transpose", [t.tensor(x, fx)], {"perm": perm})
+
+
+def permutation(target: str, rank: int, axes) -> list[int]:
+    """The order of the axes that t, transpose, permute and numpy_T give."""
+    perm = list(range(rank))
+    if "permute" in target:
+        return [axis % rank for axis in axes[0]]
+    if "numpy_T" in target or "aten.t." in target:
+        return perm[::-1]
+    a, b = (axis % rank for axis in axes) if rank else (0, 0)
+    if rank:
+        perm[a], perm[b] = perm[b], perm[a]
+    return perm
+
+
+def cut(t: Translator, fx, x, axis, start, stop, step=1, wanted=None) -> str:
+    """A slice node over one axis; `start` and `stop` lie within it, as sizes."""
+    starts, stops = t.dims([start, stop])
+    params = {"axes": [axis], "starts": [starts], "stops": [stops], "steps": [step]}
+    return t.builder.node(wanted or t.wanted(fx), "slice", [t.tensor(x, fx)], params)
+
+
+def slice_(t: Translator, fx, x, axis=0, start=None, stop=None, step=1):
+    """x[start:stop:step]; what the trace clipped is clipped here, since a stream clips nothing."""
+    shape, made = x.meta["val"].shape, fx.meta["val"].shape
+    axis %= len(shape)
+    start, stop = size_of(start or 0), size_of(sys.maxsize if stop is None else stop)
+    if same_size(made[axis], shape[axis]) and step == 1:
+        return t.values.get(x.name)
+    if isinstance(start, int) and start < 0:
+        start = start + shape[axis]
+    if isinstance(stop, int) and (stop < 0 or stop == sys.maxsize):
+        stop = shape[axis] if stop == sys.maxsize else stop + shape[axis]
+    elif step == 1:
+        stop = start + made[axis]
+    return cut(t, fx, x, axis, start, stop, step)
+
+
+def select(t: Translator, fx, x, axis, index):
+    """x[index] along one axis: a slice of one, and that axis gone."""
+    shape = x.meta["val"].shape
+    axis, index = axis % len(shape), size_of(index)
+    if isinstance(index, int) and index < 0:
+        index = index + shape[axis]
+    one = cut(t, fx, x, axis, index, index + 1, wanted=f"{t.wanted(fx)}.slice")
+    return t.node(fx, "reshape", [one], {"shape": t.dims(fx.meta["val"].shape)})
+
+
+def size_of(value):
+    """A size among an operation's arguments: a number, or what the trace knows of a node."""
+    return value.meta["val"] if isinstance(value, FxNode) else value
+
+
+def same_size(a, b) -> bool:
+    """Whether two sizes are one whatever the inputs are; `==` would ask about this example."""
+    exprs = [size.node.expr if isinstance(size, torch.SymInt) else size for size in (a, b)]
+    return bool(exprs[0] == exprs[1])
+
+
+def split(t: Translator, fx, x, sizes, axis=0):
+    """One slice for each part that is used."""
+    parts = fx.meta["val"]
+    axis %= x.meta["val"].ndim
+    used = {user.args[1] for user in fx.users}
+    names, start = [], 0
+    for n, part in enumerate(parts):
+        stop = start + part.shape[axis]
+        names.append(cut(t, fx, x, axis, start, stop, wanted=f"{t.wanted(fx)}.{n}")
+                     if n in used else None)
+        start = stop
+    return names
+
+
+def stack(t: Translator, fx, tensors, axis=0):
+    """Each tensor with an axis of one more, and their concat."""
+    shape = list(fx.meta["val"].shape)
+    axis %= len(shape)
+    shape[axis] = 1
+    parts = [t.builder.node(f"{t.wanted(fx)}.{n}", "reshape", [t.tensor(x, fx)],
+                            {"shape": t.dims(shape)}) for n, x in enumerate(tensors)]
+    return t.node(fx, "concat", parts, {"axis": axis})
+
+
+def index(t: Translator, fx, x, indices):
+    """x[:, ids]: rows picked along one axis."""
+    found = [(axis, ids) for axis, ids in enumerate(indices) if ids is not None]
+    if len(found) != 1:
+        raise Refused("several index tensors")
+    return index_select(t, fx, x, *found[0])
+
+
+def index_select(t: Translator, fx, x, axis, ids):
+    """gather: ids of any rank, counted from 0; the runtime refuses others."""
+    if ids.meta["val"].dtype is not torch.int64:
+        raise Refused(f"an index of {NUMPY.get(ids.meta['val'].dtype)}")
+    rank = x.meta["val"].ndim
+    return t.node(fx, "gather", [t.tensor(x, fx), t.tensor(ids, fx)], {"axis": axis % rank})
 
 
 def getitem(t: Translator, fx, values, index):
-    """One of several results: there are none without a problem noted already."""
-    return None
+    """One of several results; None where there is a problem noted already."""
+    found = t.values.get(values.name)
+    return found[index] if isinstance(found, list) else None
 
 
 OPERATIONS = {
+    TARGET: torch_modules.leaf,
+    **torch_nn.OPERATIONS,
     "aten.linear.default": linear,
     "aten.addmm.default": addmm,
     "aten.mm.default": matmul,
@@ -440,6 +293,13 @@ OPERATIONS = {
     "aten.square.default": power,
     "aten.pow.Tensor_Scalar": power,
     "aten.cat.default": concat,
+    "aten.stack.default": stack,
+    "aten.slice.Tensor": slice_,
+    "aten.select.int": select,
+    "aten.split.Tensor": split,
+    "aten.split_with_sizes.default": split,
+    "aten.index.Tensor": index,
+    "aten.index_select.default": index_select,
     "aten.view.default": reshape,
     "aten._unsafe_view.default": reshape,
     "aten.squeeze.default": reshape,
@@ -456,12 +316,15 @@ OPERATIONS = {
 }
 
 
+UNSPOKEN = {"alias", "lift_fresh_copy", "t", *torch_nn.REFUSED}
+"""What no one writes, and what has a row only to say why it is refused."""
+
 DECOMPOSED = {"contiguous", "dropout", "flatten", "reshape", "unflatten"}
 """What run_decompositions({}) turns into rows of the table, or drops."""
 
 
 def supported() -> list[str]:
-    """The operations of the table, by the names that people know."""
+    """The operations of the table and the layers that are one word, by the names that people know."""
     words = {key.split(".")[1] for key in OPERATIONS if key.startswith("aten.")}
-    unspoken = {word for word in words if word.startswith("_")} | {"alias", "lift_fresh_copy", "t"}
-    return sorted(words - unspoken | DECOMPOSED)
+    unspoken = {word for word in words if word.startswith("_")} | UNSPOKEN
+    return sorted(words - unspoken | DECOMPOSED) + torch_modules.supported()

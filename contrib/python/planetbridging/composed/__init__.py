@@ -1,0 +1,1 @@
+"""Layers that a framework has no class for, made of its own layers and operations."""

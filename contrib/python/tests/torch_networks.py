@@ -1,0 +1,95 @@
+"""What the tests of PyTorch share: networks with weights that hide nothing, and their inputs."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from torch import nn  # noqa: E402
+
+from conftest import agree  # noqa: E402
+from interpreter import run as run_numpy  # noqa: E402
+from planetbridging import Unsupported, emit, native, programs  # noqa: E402
+from planetbridging.checking import run_check  # noqa: E402
+from planetbridging.graph import MachineError  # noqa: E402
+
+
+def batches(*shape, sizes=(3, 7), seed=0, name="x"):
+    """Inputs of standard normal values [size, *shape] for each batch size."""
+    rng = np.random.default_rng(seed)
+    return [{name: rng.normal(size=(n, *shape)).astype(np.float32)} for n in sizes]
+
+
+def drawn(*shapes, name="x", seed=0):
+    """One input of standard normal values for each whole shape."""
+    rng = np.random.default_rng(seed)
+    return [{name: rng.normal(size=shape).astype(np.float32)} for shape in shapes]
+
+
+def filled(net, seed=1):
+    """The module with standard normal parameters: no bias is zero, no kernel symmetric."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return net
+
+
+def module(function, **parts):
+    """A module with these submodules, parameters and buffers; forward is function(self, ...)."""
+    class Net(nn.Module):
+        forward = function
+
+        def __init__(self):
+            super().__init__()
+            for name, part in parts.items():
+                if isinstance(part, torch.Tensor) and not isinstance(part, nn.Parameter):
+                    self.register_buffer(name, part)
+                else:
+                    setattr(self, name, part)
+    return filled(Net())
+
+
+def operations(document):
+    return [n["op"] for n in document.nodes]
+
+
+def names(document):
+    return [n["name"] for n in document.nodes]
+
+
+def problems_of(net, example):
+    with pytest.raises(Unsupported) as error:
+        emit(net, example=example)
+    return [(p.path, p.cls, p.operation) for p in error.value.problems]
+
+
+@functools.cache
+def loom_words() -> frozenset[str]:
+    """The operations that the built programs know; none where they are not built."""
+    try:
+        _, listed, _ = programs.run("loom-list", ["layers"])
+    except MachineError:
+        return frozenset()
+    return frozenset(line.split()[0] for line in listed.splitlines() if line.split())
+
+
+def exact(streamed, net, *inputs):
+    """Emit at the first inputs, run at all of them: NumPy within 1e-12 of torch's float64.
+
+    Loom is within 1e-6 of it, where its programs are built and know the operations; both are
+    relative to the greatest value, at least 1.  Returns the document.
+    """
+    graph = emit(net, example=inputs[0])
+    document = streamed(graph)
+    for given in inputs:
+        wide = native(net, given, precision="float64")
+        agree(wide, run_numpy(document, given), 1e-12)
+        if {node.op for node in graph.nodes} <= loom_words():
+            result = run_check(graph, given, wide, ["--atol", "1e-6"])
+            assert result, result.report
+    return document
