@@ -179,16 +179,16 @@ def test_all_problems_are_named_at_once():
             return jnp.cumsum(nn.Dense(3)(x), axis=-1)
 
     def call(s, x):
-        y = nn.Conv(3, (3, 3), name="conv")(x).reshape(x.shape[0], -1, 3)
-        y = nn.RNN(nn.LSTMCell(4), name="lstm")(y)
-        y = Inner(name="inner")(nn.LayerNorm(name="norm")(y))
+        y = nn.Conv(3, (3, 3), padding="CIRCULAR", name="conv")(x).reshape(x.shape[0], -1, 3)
+        y = nn.RNN(nn.LSTMCell(4, gate_fn=nn.relu), name="lstm", time_major=False)(y)
+        y = Inner(name="inner")(nn.GroupNorm(2, name="norm")(y))
         return nn.elu(y)
 
     found = problems_of(linen(call, 8, 8, 2), batches(8, 8, 2)[0])
     assert found == [
-        ("conv", "Conv", "conv_general_dilated"),
-        ("lstm", "RNN", "transpose, scan"),
-        ("norm", "LayerNorm", "reduce_sum, rsqrt"),
+        ("conv", "Conv", "padding CIRCULAR"),
+        ("lstm", "RNN", "gate_fn=relu"),
+        ("norm", "GroupNorm", "rsqrt"),
         ("inner", "Inner", "cumsum"),
         ("the model", "Net", "gt, select_n, expm1"),
     ]
@@ -197,8 +197,8 @@ def test_all_problems_are_named_at_once():
 def test_problems_in_nnx_have_their_path():
     class Net(nnx.Module):
         def __init__(self, rngs):
-            self.conv = nnx.Conv(4, 3, (2,), rngs=rngs)
-            self.norm = nnx.LayerNorm(3, rngs=rngs)
+            self.conv = nnx.Conv(4, 3, (2,), padding="CIRCULAR", rngs=rngs)
+            self.norm = nnx.LayerNorm(3, reduction_axes=(1, 2), rngs=rngs)
             self.head = nnx.Linear(3, 2, rngs=rngs)
 
         def __call__(self, x):
@@ -206,8 +206,8 @@ def test_problems_in_nnx_have_their_path():
 
     found = problems_of(Net(nnx.Rngs(0)), batches(5, 4)[0])
     assert found == [
-        ("conv", "Conv", "conv_general_dilated"),
-        ("norm", "LayerNorm", "reduce_sum, rsqrt"),
+        ("conv", "Conv", "padding CIRCULAR"),
+        ("norm", "LayerNorm", "reduction_axes=(1, 2)"),
         ("the model", "Net", "cos"),
     ]
 
@@ -217,7 +217,7 @@ def test_the_message_is_one_line():
         emit((lambda p, x: jnp.cos(x), {}), example=batches(4)[0])
     text = str(error.value)
     assert text.startswith(
-        "cannot be expressed: the model (<lambda>): cos. Supported: linen.Dense, nnx.Linear, "
+        "cannot be expressed: the model (<lambda>): cos. Supported: Dense, Linear, Conv, "
     )
     assert "\n" not in text
 

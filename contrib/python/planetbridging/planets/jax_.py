@@ -13,7 +13,7 @@ import importlib.util
 import inspect
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 import numpy as np
@@ -58,61 +58,93 @@ def owns(obj) -> bool:
 
 
 def emit(obj, *, example=None, name=None) -> Graph:
-    """The network as a graph; `example` gives the shapes, the first axis is any batch."""
-    from . import jax_modules
+    """The network as a graph; `example` gives the shapes, the first axis is any batch.
 
+    Other axes are of any size too where the network allows it, and sizes that are equal in the
+    example may turn out to be one.
+    """
     network = take_apart(obj)
     if example is None:
         raise BridgeError(f"{network.name} does not say the shapes of its inputs: "
                           "give an example of them")
-    binding = bind(network.call, example)
-    if not jax_modules.middle_axes(binding.arrays.values()):
-        return _graph(network, binding, name, middle=False)
-    try:
-        return _graph(network, binding, name, middle=True)
-    except Unsupported:
-        graph = _graph(network, binding, name, middle=False)
-    warnings.warn(f"{network.name} works for any batch, but its inputs' other axes are fixed at "
-                  "the sizes of the example", BridgeWarning, stacklevel=3)
+    graph, _, limited = _emitted(network, bind(network.call, example), name)
+    if limited:
+        warnings.warn(f"{network.name} works for any batch, but its inputs' other axes are fixed "
+                      "at the sizes of the example", BridgeWarning, stacklevel=2)
     return graph
 
 
-def _graph(network, binding, name, middle: bool) -> Graph:
-    """The graph with a symbolic batch, and with `middle` every axis but the last symbolic."""
+def _emitted(network, binding, name):
+    """(graph, the walk that made it, whether sizes that one would expect to change are fixed)."""
+    from . import jax_specs
+
+    specs = jax_specs.choices(list(binding.arrays.values()))
+    for turn, chosen in enumerate(specs):
+        try:
+            return *_graph(network, binding, name, chosen), turn > 0 and turn == len(specs) - 1
+        except Unsupported:
+            if turn == len(specs) - 1:
+                raise
+
+
+def _graph(network, binding, name, specs):
+    """The graph for inputs of certain shapes, and the walk that made it."""
     from . import jax_modules, jax_trace
 
     versions = {package: installed_version(package) for package in ("jax", "flax", "numpy")}
     builder = Builder("jax", versions, name or network.name, jax_trace.SUPPORTED)
     try:
-        trace = jax_modules.trace(network, binding, middle)
+        trace = jax_modules.trace(network, binding, specs)
     except Exception as error:  # any error of the user's own code may come
         problem = ("the model", network.name, _why(error) + binding.note)
         raise Unsupported([problem], jax_trace.SUPPORTED) from error
-    for input_name, spec in zip(binding.names, trace.specs):
-        builder.input(input_name, "float32", [jax_trace.size(dim) for dim in spec.shape])
+    walk = jax_trace.Walk(builder, trace)
+    walk.declare(binding.names)
     names = builder.reserve(leaf_names(trace.output_paths))
-    outputs = jax_trace.Walk(builder, trace).run(binding.names)
-    return builder.finish(outputs, names)
+    return builder.finish(walk.run(), names), walk
 
 
-def native(obj, inputs) -> dict[str, np.ndarray]:
-    """What JAX itself computes for arrays by input name: inference, CPU, full precision."""
+def native(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
+    """What JAX itself computes for arrays by input name: inference, CPU, full precision.
+
+    With "float64" from the same weights and the inputs rounded to float32, both widened.
+    """
     import jax
     from flax import errors
 
+    from . import jax_run
+
     network = take_apart(obj)
     binding = bind(network.call, inputs)
-    with jax.default_device(jax.devices("cpu")[0]), jax.default_matmul_precision("highest"):
-        arrays = {name: jax.numpy.asarray(a) for name, a in binding.arrays.items()}
+    with jax_run.computing(precision):
+        network = jax_run.widened(network, precision)
+        arrays = jax_run.given(binding.arrays, precision)
+        arrays = {name: jax.numpy.asarray(a) for name, a in arrays.items()}
         args, named = binding.arguments(arrays)
         try:
             result = network.run(network.weights, args, {**named, **mode(network.call)})
         except (TypeError, ValueError, errors.FlaxError) as error:
             what = f"{network.name} cannot run these inputs: {one_line(error)}{binding.note}"
             raise BridgeError(what) from error
-    found, _ = jax.tree_util.tree_flatten_with_path(result)
-    names = claim(binding.names, leaf_names([key_path(path) for path, _ in found]))
-    return {name: plain(np.asarray(array)) for name, (_, array) in zip(names, found)}
+        found, _ = jax.tree_util.tree_flatten_with_path(result)
+        names = claim(binding.names, leaf_names([key_path(path) for path, _ in found]))
+        return {name: plain(np.asarray(array)) for name, (_, array) in zip(names, found)}
+
+
+def taps(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
+    """The tensors inside the network as JAX computes them, by the names in `emit`'s graph.
+
+    Tensors that only the graph has, such as its constants, are not among them.
+    """
+    from . import jax_run
+
+    network = take_apart(obj)
+    binding = bind(network.call, inputs)
+    with jax_run.computing(precision):
+        network = jax_run.widened(network, precision)
+        binding = replace(binding, arrays=jax_run.given(binding.arrays, precision))
+        graph, walk, _ = _emitted(network, binding, None)
+        return jax_run.taps(network, binding, walk, graph)
 
 
 def with_weights(obj, path: str):

@@ -6,12 +6,14 @@ Weights, captured arrays and literals are `Const`s, everything else a `Ref`.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
+import jax
 import numpy as np
 from jax.extend.core import Literal
 
-from .jax_modules import leaf, scope_of
+from .jax_modules import leaf, leaf_results, scope_of
 
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr",
          "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "checkpoint": "jaxpr",
@@ -42,13 +44,18 @@ class Const:
 
 @dataclass(eq=False)
 class Step:
-    """One equation: a primitive, its inputs (Refs and Consts), its outputs, its module."""
+    """One equation: a primitive, its inputs (Refs and Consts), its outputs, its module.
+
+    `bind` is JAX's primitive, `number` counts the modules that are kept whole.
+    """
 
     primitive: str
     params: dict
     inputs: list
     outputs: list[Ref]
     scope: tuple[str, str] | None = None
+    bind: object = None
+    number: int = -1
 
 
 @dataclass
@@ -58,6 +65,7 @@ class Flat:
     inputs: list[Ref]
     outputs: list = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    leaves: int = 0
 
 
 def flatten(closed, weights=(), sources=()) -> Flat:
@@ -91,7 +99,12 @@ def _open(flat: Flat, closed, arguments: list, scope) -> list:
 def _step(flat: Flat, eqn, arguments: list, scope) -> list:
     """What an equation makes: what a call makes, folded constants, its input, or a new step."""
     name = eqn.primitive.name
-    if CALLS.get(name) in eqn.params:
+    if eqn.primitive is leaf:
+        return _leaf(flat, eqn, arguments, scope)
+    axis = _take_axis(eqn, arguments)
+    if axis is not None:
+        name, eqn = "take", eqn.replace(params={"axis": axis})
+    elif CALLS.get(name) in eqn.params:
         return _open(flat, eqn.params[CALLS[name]], arguments, scope)
     if all(isinstance(a, Const) for a in arguments) and _is_static(eqn):
         made = eqn.primitive.bind(*[a.array for a in arguments], **eqn.params)
@@ -100,14 +113,40 @@ def _step(flat: Flat, eqn, arguments: list, scope) -> list:
         return [Const(array, source) for array in made]
     if _is_same(eqn):
         return arguments[:len(eqn.outvars)]
-    step = Step(name, eqn.params, arguments, [Ref(var.aval) for var in eqn.outvars], scope)
+    return _append(flat, Step(name, eqn.params, arguments, [Ref(var.aval) for var in eqn.outvars],
+                              scope, eqn.primitive))
+
+
+def _append(flat: Flat, step: Step) -> list[Ref]:
     flat.steps.append(step)
     return step.outputs
 
 
+def _leaf(flat: Flat, eqn, arguments: list, scope) -> list[Ref]:
+    """The step of a module that is kept whole: what it computed itself becomes dead code."""
+    flat.leaves += 1
+    return _append(flat, Step(eqn.primitive.name, eqn.params, leaf_results(eqn, arguments)[0],
+                              [Ref(var.aval) for var in eqn.outvars], scope, eqn.primitive,
+                              flat.leaves - 1))
+
+
+def _take_axis(eqn, arguments: list) -> int | None:
+    """The axis of a jax.numpy.take with its usual mode, or None: found by tracing that."""
+    if eqn.params.get("name") != "_take" or all(isinstance(a, Const) for a in arguments):
+        return None
+    specs = [jax.ShapeDtypeStruct(var.aval.shape, var.aval.dtype) for var in eqn.invars]
+    if len(specs) != 2 or specs[1].dtype.kind not in "iu":
+        return None
+    for axis in range(len(specs[0].shape)):
+        traced = jax.make_jaxpr(functools.partial(jax.numpy.take, axis=axis))(*specs).eqns[0]
+        if str(traced.params.get("jaxpr")) == str(eqn.params["jaxpr"]):
+            return axis
+    return None
+
+
 def _is_static(eqn) -> bool:
     """Whether an equation of constants can be computed now: no symbolic size in it."""
-    return eqn.primitive is not leaf and all(
+    return eqn.primitive.name != "dim_as_value" and all(
         isinstance(size, int) for var in eqn.outvars for size in var.aval.shape)
 
 
@@ -119,7 +158,7 @@ def _is_same(eqn) -> bool:
     if name != "convert_element_type":
         return False
     old, new = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
-    return old == new or (old.kind in "fiu" and np.dtype(new) in (np.float32, np.float64))
+    return old == new or (old.kind == "f" and np.dtype(new) in (np.float32, np.float64))
 
 
 def _drop_dead(flat: Flat) -> None:

@@ -1,10 +1,10 @@
-"""Traces a network to a jaxpr in which dense layers are single equations and every equation knows
+"""Traces a network to a jaxpr in which known layers are single equations and every equation knows
 its module.
 
-A dense layer of Flax is run (for its checks and its result's type) and then stands as one equation
-of the primitive `leaf`, with the kernel and the bias among its inputs: what it ran becomes dead
-code, and a shared or computed kernel is seen for what it is.  Modules leave their path in the name
-stack of the equations inside them.
+A module that `jax_leaves.py` knows is run (for its checks, and for what taps want of it) and then
+stands as one equation of the primitive `leaf`, with its tensors, its weights and what it computed
+among its inputs: the latter becomes dead code, and a shared or computed weight is seen for what it
+is.  Modules leave their path in the name stack of the equations inside them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,27 @@ from flax import linen, nnx
 from jax.extend.core import Primitive
 from jax.interpreters import batching
 
-leaf = Primitive("planetbridging_dense")
-leaf.def_abstract_eval(lambda *tensors, shape, dtype, path: jax.core.ShapedArray(shape, dtype))
+leaf = Primitive("planetbridging_leaf")
+leaf.multiple_results = True
 
 
-def _batched(tensors, axes, *, shape, dtype, path):
+@leaf.def_abstract_eval
+def _abstract(*tensors, layer):
+    return [jax.core.ShapedArray(t.shape, t.dtype) for t in tensors[len(tensors) - layer.made:]]
+
+
+def leaf_results(eqn, arguments: list) -> tuple[list, list]:
+    """What a leaf's equation reads, and what its module computed of that."""
+    cut = len(arguments) - eqn.params["layer"].made
+    return arguments[:cut], arguments[cut:]
+
+
+def _batched(tensors, axes, *, layer):
     """Under vmap: a dense layer works on the last axis of any rank; the new axis goes in front."""
-    if any(axis is not None for axis in axes[1:]):
-        raise NotImplementedError("a dense layer under vmap over its weights")
-    x = jax.numpy.moveaxis(tensors[0], axes[0], 0)
-    return leaf.bind(x, *tensors[1:], shape=(x.shape[0], *shape), dtype=dtype, path=path), 0
+    if layer.op != "dense" or any(axis is not None for axis in axes[1:-1]):
+        raise NotImplementedError("a layer under vmap, unless it is dense and keeps its weights")
+    first, last = (jax.numpy.moveaxis(tensors[n], axes[n], 0) for n in (0, -1))
+    return leaf.bind(first, *tensors[1:-1], last, layer=layer), [0]
 
 
 batching.primitive_batchers[leaf] = _batched
@@ -48,11 +59,10 @@ class Trace:
     root: str
 
 
-def trace(network, binding, middle: bool) -> Trace:
-    """The jaxpr of `network` for any size of the batch axis, with `middle` of all but the last."""
+def trace(network, binding, specs: list) -> Trace:
+    """The jaxpr of `network` for inputs of the shapes and types `specs`."""
     from .jax_ import key_path, mode
 
-    specs = _specs(list(binding.arrays.values()), middle)
     named_mode = mode(network.call)
     paths = {}
 
@@ -64,7 +74,7 @@ def trace(network, binding, middle: bool) -> Trace:
         return network.run(weights, args, named, seen=lambda live: paths.update(_paths_in(live)))
 
     watch = _watch_nnx(network.root, paths) if network.root is not None else \
-        linen.intercept_methods(_watch_linen)
+        linen.intercept_methods(_LinenWatch())
     with watch, jax.default_matmul_precision("highest"):
         jaxpr, shapes = jax.make_jaxpr(call, return_shape=True)(network.weights, specs)
     outputs = [key_path(path) for path, _ in jax.tree_util.tree_flatten_with_path(shapes)[0]]
@@ -77,75 +87,44 @@ def scope_of(name_stack) -> tuple[str, str] | None:
     return found[-1] if found else None
 
 
-def middle_axes(arrays) -> bool:
-    """Whether an input has axes between its first and its last, which may be of any size too."""
-    return any(array.ndim > 2 for array in arrays)
-
-
-def _specs(arrays, middle: bool) -> list:
-    """Shapes of the inputs with a symbolic batch: the first axis of the first array that has two
-    or more, and all first axes of that size; with `middle` also d1, d2, ... up to the last axis."""
-    dtypes = [jax.dtypes.canonicalize_dtype(array.dtype) for array in arrays]
-    wide = [array.shape[0] for array in arrays if array.ndim > 1]
-    if not wide:
-        return [jax.ShapeDtypeStruct(a.shape, d) for a, d in zip(arrays, dtypes)]
-    most = max(array.ndim for array in arrays)
-    names = ["batch", *(f"d{axis}" for axis in range(1, most))]
-    batch, *free = jax.export.symbolic_shape(", ".join(names))
-    shapes = []
-    for array in arrays:
-        shape = list(array.shape)
-        if array.shape[:1] == (wide[0],):
-            shape[0] = batch
-        if middle:
-            shape[1:-1] = free[:max(array.ndim - 2, 0)]
-        shapes.append(tuple(shape))
-    return [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in zip(shapes, dtypes)]
-
-
 def _scope(path, module):
     return jax.named_scope("pb{%s|%s}" % (".".join(str(p) for p in path), type(module).__name__))
 
 
-def _leaf(x, kernel, bias, result, path):
-    """The equation that stands for a dense layer whose own result has the type of `result`."""
-    tensors = [x, kernel] + ([] if bias is None else [bias])
-    return leaf.bind(*tensors, shape=tuple(result.shape), dtype=result.dtype,
-                     path=".".join(str(p) for p in path))
+def _stand_in(layer, result):
+    """What stands for the result of a layer that is kept whole, in the result's structure."""
+    results, structure = jax.tree.flatten(result)
+    layer.made = len(results)
+    tensors = [*layer.data.values(), *layer.weights.values()]
+    # Roles stay, tensors go: a jaxpr must not hold the values of the trace that made it.
+    layer.data, layer.weights = list(layer.data), list(layer.weights)
+    return jax.tree.unflatten(structure, leaf.bind(*tensors, *results, layer=layer))
 
 
-def _watch_linen(function, args, kwargs, context):
+class _LinenWatch:
     """Runs for every method call of every linen module."""
-    module = context.module
-    if context.method_name == "setup":
-        return function(*args, **kwargs)
-    with _scope(module.path, module):
-        result = function(*args, **kwargs)
-        x = _only_tensor(args, kwargs)
-        if context.method_name == "__call__" and x is not None and _is_linen_dense(module):
-            weights = linen.meta.unbox({name: module.get_variable("params", name)
-                                        for name in ("kernel", "bias")})
-            return _leaf(x, weights["kernel"], weights["bias"], result, module.path)
-    return result
 
+    def __init__(self):
+        self.inside = False
 
-def _only_tensor(args, kwargs):
-    """The one argument of a call that is not None, or None if there are more."""
-    given = [value for value in (*args, *kwargs.values()) if value is not None]
-    return given[0] if len(given) == 1 else None
+    def __call__(self, function, args, kwargs, context):
+        from .jax_leaves import linen_layer
 
-
-def _is_linen_dense(module) -> bool:
-    """Whether a module computes as nn.Dense does, with nothing put in its place."""
-    caller = next(c for c in type(module).__mro__ if "__call__" in vars(c))
-    if caller is linen.DenseGeneral:
-        plain = module.axis in (-1, (-1,)) and not module.batch_dims \
-            and isinstance(module.features, int)
-    else:
-        plain = caller is linen.Dense
-    return plain and module.promote_dtype is linen.dtypes.promote_dtype \
-        and getattr(module, "dot_general", None) is None \
-        and getattr(module, "dot_general_cls", None) is None
+        module = context.module
+        if context.method_name == "setup" or self.inside:
+            return function(*args, **kwargs)
+        with _scope(module.path, module):
+            layer = None
+            if context.method_name == "__call__":
+                layer = linen_layer(module, args, kwargs)
+            if layer is None:
+                return function(*args, **kwargs)
+            self.inside = True
+            try:
+                result = function(*args, **kwargs)
+            finally:
+                self.inside = False
+            return _stand_in(layer, result)
 
 
 @contextlib.contextmanager
@@ -154,31 +133,34 @@ def _watch_nnx(root, paths):
     classes = {c for _, module in nnx.iter_modules(root) for c in type(module).__mro__
                if issubclass(c, nnx.Module) and "__call__" in vars(c)}
     plain = {c: vars(c)["__call__"] for c in classes}
+    inside = []
     try:
         for c, function in plain.items():
-            c.__call__ = _watched(c, function, paths)
+            c.__call__ = _watched(c, function, paths, inside)
         yield
     finally:
         for c, function in plain.items():
             c.__call__ = function
 
 
-def _watched(cls, function, paths):
+def _watched(cls, function, paths, inside):
+    from .jax_leaves import nnx_layer
+
     def call(self, *args, **kwargs):
+        if inside:
+            return function(self, *args, **kwargs)
         path = paths.get(id(self), ())
         with _scope(path, self):
-            result = function(self, *args, **kwargs)
-            x = _only_tensor(args, kwargs)
-            if cls is nnx.Linear and x is not None and _is_nnx_dense(self):
-                bias = None if self.bias is None else self.bias[...]
-                return _leaf(x, self.kernel[...], bias, result, path)
-        return result
+            layer = nnx_layer(self, cls, function, path, args, kwargs)
+            if layer is None:
+                return function(self, *args, **kwargs)
+            inside.append(self)
+            try:
+                result = function(self, *args, **kwargs)
+            finally:
+                inside.pop()
+            return _stand_in(layer, result)
     return call
-
-
-def _is_nnx_dense(module) -> bool:
-    return module.dot_general is jax.lax.dot_general and \
-        module.promote_dtype is nnx.nn.dtypes.promote_dtype
 
 
 def _paths_in(live) -> dict:

@@ -38,6 +38,14 @@ def candidates(rank: int) -> list[tuple]:
     return found
 
 
+@functools.cache
+def starts() -> frozenset[str]:
+    """The primitives with which patterns start."""
+    spec = jax.ShapeDtypeStruct((2, 3), "float32")
+    return frozenset(flatten(jax.make_jaxpr(function)(spec)).steps[0].primitive
+                     for _, _, function in candidates(2))
+
+
 @dataclass
 class Found:
     """`count` steps that are the operation `op` from `x` to `y`."""
@@ -64,6 +72,8 @@ class Finder:
 
     def at(self, n: int) -> "Found | None":
         """The pattern that starts at step `n`, or None."""
+        if self.flat.steps[n].primitive not in starts():
+            return None
         for x in dict.fromkeys(v for v in self.flat.steps[n].inputs if isinstance(v, Ref)):
             for op, params, pattern in self._patterns(x.aval):
                 match = self._match(pattern, n, x)
@@ -78,9 +88,10 @@ class Finder:
         key = (aval.shape, aval.dtype)
         if key not in self._traced:
             spec = jax.ShapeDtypeStruct(aval.shape, aval.dtype)
-            self._traced[key] = [] if aval.dtype.kind != "f" else [
-                (op, params, flatten(jax.make_jaxpr(function)(spec)))
+            found = [] if aval.dtype.kind != "f" else [
+                (op, params, _traced(function, spec))
                 for op, params, function in candidates(len(aval.shape))]
+            self._traced[key] = [row for row in found if row[2] is not None]
         return self._traced[key]
 
     def _match(self, pattern: Flat, n: int, x) -> dict | None:
@@ -95,6 +106,14 @@ class Finder:
         inner = [output for step in steps[:-1] for output in step.outputs]
         inside = sum(id(v) in {id(o) for o in inner} for step in steps for v in step.inputs)
         return same if sum(self.uses.get(id(o), 0) for o in inner) == inside else None
+
+
+def _traced(function, spec) -> "Flat | None":
+    """The steps of a function; None where it is not defined for every size that may come."""
+    try:
+        return flatten(jax.make_jaxpr(function)(spec))
+    except jax.errors.InconclusiveDimensionOperation:
+        return None
 
 
 def _same_step(mine, theirs, same: dict) -> bool:

@@ -5,40 +5,39 @@ What has no word in the vocabulary is noted under its module and primitive, and 
 
 from __future__ import annotations
 
-import ast
-import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph import Builder
+from ..graph import Builder, Node
 from .jax_flat import Const, Ref, Step, flatten
 from .jax_modules import Trace
 from .jax_patterns import Finder
+from .jax_sizes import Inexpressible, Sized, names_in, size, sizes
+from .jax_values import Order, Value, step_between, straight
 
-SUPPORTED = ["linen.Dense", "nnx.Linear", "products with a weight", "relu", "tanh", "sigmoid",
-             "silu", "gelu", "leaky_relu", "softmax", "+ - * /", "concatenate", "reshape",
-             "squeeze", "and what is composed of these"]
+SUPPORTED = ["Dense, Linear, Conv, LayerNorm, RMSNorm, Embed, RNN of SimpleCell, LSTMCell or "
+             "OptimizedLSTMCell, Bidirectional, MultiHeadAttention of linen and nnx",
+             "planetbridging.composed.flax_", "products with a weight", "max_pool", "avg_pool",
+             "mean and max over axes", "relu", "tanh", "sigmoid", "silu", "gelu", "leaky_relu",
+             "softmax", "+ - * /", "concatenate", "stack", "split", "reshape", "squeeze",
+             "transpose", "slices", "take", "and what is composed of these"]
 
-UNARY = {"tanh": "tanh", "logistic": "sigmoid"}
-BINARY = {"add": "add", "add_any": "add", "sub": "sub", "mul": "mul", "div": "div"}
-
-
-class Inexpressible(Exception):
-    """A step that has no word in the vocabulary, in words."""
+INT_KINDS = "iu"
 
 
 @dataclass
-class Value:
-    """A tensor of the graph.
+class Tap:
+    """How the network's own run shows a tensor of the graph: the array of `ref` after `moves`.
 
-    `shape` is its own; the jaxpr may see it spread over a larger one, which only operations that
-    broadcast can take.
+    Each move is ("transpose", order) or ("reshape", shape).
     """
 
-    name: str
-    shape: tuple
+    ref: Ref
+    moves: tuple = ()
+
+    def then(self, kind: str, how) -> "Tap":
+        return Tap(self.ref, (*self.moves, (kind, tuple(how))))
 
 
 class Walk:
@@ -47,61 +46,119 @@ class Walk:
     def __init__(self, builder: Builder, trace: Trace):
         self.builder = builder
         self.root = trace.root
+        self.specs = trace.specs
         self.flat = flatten(trace.jaxpr, trace.weights, trace.sources)
+        self.sized = Sized(self.flat, names_in(trace.specs))
+        self.uses = self._count_uses()
         self.values: dict[int, Value] = {}
+        self.sums: dict[int, Step] = {}
+        self.taps: dict[str, Tap] = {}
+        self.first_names: dict[str, list[str]] = {}
         self.broken: set[int] = set()
         self.refused: dict[tuple[str, str], list[str]] = {}
         self.made: list[Const] = []
 
-    def run(self, names: list[str]) -> list[str]:
-        """Emit everything for inputs called `names`; the names of the outputs."""
+    def declare(self, names: list[str]) -> None:
+        """The inputs of the network, to be called `names`."""
         for ref, name in zip(self.flat.inputs, names):
-            self.values[id(ref)] = Value(name, ref.aval.shape)
+            shape = [size(dim) for dim in ref.aval.shape]
+            name = self.builder.input(name, self.input_dtype(ref), shape)
+            self.values[id(ref)] = Value.plain(name, ref.aval.shape)
+            self.taps[name] = Tap(ref)
+
+    def run(self) -> list[str]:
+        """Emit everything; the names of the outputs."""
         finder, n = Finder(self.flat), 0
         while n < len(self.flat.steps):
             step, found = self.flat.steps[n], finder.at(n)
-            if found:
-                self._attempt(step, [found.x], [found.y], lambda: self._pattern(step, found))
-            elif step.primitive in PRIMITIVES:
-                self._attempt(step, step.inputs, step.outputs, lambda: self._primitive(step))
-            else:
-                self._refuse(step, step.primitive)
             n += found.count if found else 1
+            if found:
+                self._found(step, found)
+            elif not is_mask(step) and not all(map(self.sized.knows, step.outputs)):
+                self._attempt(step, step.inputs, step.outputs, lambda: self._primitive(step))
         outputs = [self._output(ref) for ref in self.flat.outputs]
         for (path, cls), reasons in self.refused.items():
             self.builder.refuse(path or "the model", cls, ", ".join(dict.fromkeys(reasons)))
         return outputs
 
-    def _attempt(self, step: Step, inputs, outputs, emit) -> None:
-        """Emit what has a word, unless what it needs was refused."""
-        if any(id(item) in self.broken for item in inputs):
-            self.broken.update(id(ref) for ref in outputs)
-            return
-        try:
-            self.values[id(outputs[0])] = emit()
-        except Inexpressible as reason:
-            self._refuse(step, str(reason))
-            self.broken.update(id(ref) for ref in outputs)
+    def _count_uses(self) -> dict[int, int]:
+        uses: dict[int, int] = {}
+        for value in [v for step in self.flat.steps for v in step.inputs] + self.flat.outputs:
+            uses[id(value)] = uses.get(id(value), 0) + 1
+        return uses
 
-    def _refuse(self, step: Step, what: str) -> None:
+    def used(self, ref) -> bool:
+        """Whether anything needs a value."""
+        return id(ref) in self.uses
+
+    def input_dtype(self, ref) -> str:
+        """int64 for integers, unless the network does nothing but turn them into floats."""
+        kind = ref.aval.dtype.kind
+        users = [step for step in self.flat.steps if any(item is ref for item in step.inputs)]
+        floats = [step for step in users if takes_floats(step)]
+        if kind == "b" or (kind in INT_KINDS and (len(floats) < len(users) or not users)):
+            return "bool" if kind == "b" else "int64"
+        return "float32"
+
+    def _attempt(self, step: Step, inputs, outputs, emit) -> None:
+        """Emit what has a word, unless what it needs was refused; what has none is named anyhow."""
+        reason = unknown(step)
+        if reason:
+            self._refuse(step, outputs, reason)
+        elif any(id(item) in self.broken for item in inputs):
+            self.broken.update(id(ref) for ref in outputs)
+        else:
+            self._emit(step, outputs, emit)
+
+    def _emit(self, step: Step, outputs, emit) -> None:
+        try:
+            self._keep(outputs, emit())
+        except Inexpressible as reason:
+            self._refuse(step, outputs, str(reason))
+
+    def _keep(self, outputs, made) -> None:
+        """Note what stands for the outputs of a step, and how taps find it."""
+        for ref, value in zip(outputs, made if isinstance(made, list) else [made]):
+            if value is None:
+                continue
+            self.values[id(ref)] = value
+            if tuple(value.shape) == tuple(ref.aval.shape):
+                for order, name in value.tensors.items():
+                    self.taps.setdefault(name, Tap(ref).then("transpose", order))
+
+    def _refuse(self, step: Step, outputs, what: str) -> None:
         """Note a step under its module; what depends on it is broken, and the walk goes on."""
         self.refused.setdefault(step.scope or ("", self.root), []).append(what)
-        self.broken.update(id(ref) for ref in step.outputs)
+        self.broken.update(id(ref) for ref in outputs)
+
+    def _found(self, step: Step, found) -> None:
+        if id(found.x) in self.broken:
+            self.broken.add(id(found.y))
+        else:
+            self._emit(step, [found.y], lambda: self._pattern(step, found))
 
     def _output(self, ref) -> str:
         """The name of a tensor that the network returns as a whole."""
         step = Step("output", {}, [ref], [])
-        self._attempt(step, [ref], [ref], lambda: self.full(ref, step))
-        return "" if id(ref) in self.broken else self.values[id(ref)].name
+        made = []
+        self._attempt(step, [ref], [], lambda: made.append(self.name(ref, step)) or [])
+        return made[0] if made else ""
 
     def _pattern(self, step: Step, found) -> Value:
         check_float(found.y.aval)
-        x = self.full(found.x, step)
-        return self.node(step, found.op, [x], found.y.aval.shape, found.params)
+        if found.op == "softmax":
+            x = self.name(found.x, step)
+            return Value.plain(self.node(step, found.op, [x], found.params), found.y.aval.shape)
+        return self.elementwise(step, found.op, found.x, found.y, found.params)
 
-    def _primitive(self, step: Step) -> Value:
-        for ref in step.outputs:
-            check_float(ref.aval)
+    def _primitive(self, step: Step):
+        from .jax_steps import ANY_DTYPE, PRIMITIVES
+
+        if unknown(step):
+            raise Inexpressible(unknown(step))
+        if step.primitive not in ANY_DTYPE:
+            for ref in step.outputs:
+                check_float(ref.aval)
         return PRIMITIVES[step.primitive](self, step)
 
     def path(self, step: Step, suffix: str) -> str:
@@ -109,21 +166,51 @@ class Walk:
         path = step.scope[0] if step.scope else ""
         return f"{path}.{suffix}" if path and suffix else path or suffix
 
-    def node(self, step: Step, op: str, inputs: list[Value], shape, params=None) -> Value:
-        name = self.builder.node(self.path(step, op), op, [v.name for v in inputs], params)
-        return Value(name, tuple(shape))
+    def node(self, step: Step, op: str, inputs: list, params=None, suffix: str = "") -> str:
+        """Append a node without weights; the name of its tensor."""
+        return self.builder.node(self.path(step, suffix or op), op, inputs, params)
+
+    def layer(self, name: str, op: str, inputs: list, params: dict, tensors: list,
+              outputs=()) -> None:
+        """Append the node of a layer, whose name is reserved already."""
+        self.builder.graph.nodes.append(Node(name, op, inputs, params, tensors, list(outputs)))
+        self.first_names[name] = list(outputs) or [name]
+
+    def elementwise(self, step: Step, op: str, x, y: Ref, params=None) -> Value:
+        """A function of each element: it leaves the order of axes as it is."""
+        value = self.full(x, step)
+        order = self._any_order(value)
+        return Value(tuple(y.aval.shape),
+                     {order: self.node(step, op, [value.tensors[order]], params)})
+
+    @staticmethod
+    def _any_order(value: Value) -> Order:
+        plain = straight(len(value.shape))
+        return plain if plain in value.tensors else next(iter(value.tensors))
 
     def value(self, item, step: Step) -> Value:
         """An operand of an operation that broadcasts."""
         if id(item) in self.values:
             return self.values[id(item)]
-        assert isinstance(item, Const)
+        if id(item) in self.sums:
+            raise Inexpressible(f"{self.sums[id(item)].primitive} without a division by the number "
+                                "of its elements")
+        if isinstance(item, Const):
+            self.values[id(item)] = self._constant(item, step)
+        else:
+            maker = self.sized.producers[id(item)]
+            self._keep(maker.outputs, self._primitive(maker))
+        return self.values[id(item)]
+
+    def _constant(self, item: Const, step: Step) -> Value:
         array = np.asarray(item.array)
-        check_float(array)
+        if array.dtype.kind in INT_KINDS:
+            array = array.astype(np.int64)
+        elif array.dtype.kind != "b":
+            check_float(array)
         wanted = source_name(item.source) if item.source else self.path(step, "constant")
         name = self.builder.constant(wanted, array, source=item.source, key=id(item))
-        self.values[id(item)] = Value(name, array.shape)
-        return self.values[id(item)]
+        return Value.plain(name, array.shape)
 
     def number(self, number, dtype) -> Const:
         """A constant that the network does not hold, kept so that its identity stays its own."""
@@ -138,124 +225,63 @@ class Walk:
                 f"broadcast_in_dim of {sizes(value.shape)} to {sizes(item.aval.shape)}")
         return value
 
+    def name(self, item, step: Step, order: Order | None = None) -> str:
+        """The tensor that holds a whole operand, in an order of axes, by default the network's."""
+        value = self.full(item, step)
+        return self.laid(value, step, order or straight(len(value.shape)))
+
+    def laid(self, value: Value, step: Step, order: Order) -> str:
+        """The tensor that holds a value in an order of axes, made if there is none."""
+        if order not in value.tensors:
+            old = self._any_order(value)
+            name = self.node(step, "transpose", [value.tensors[old]],
+                             {"perm": step_between(old, order)})
+            self._tap_after(value.tensors[old], name, "transpose", step_between(old, order))
+            value.tensors[order] = name
+        return value.tensors[order]
+
     def reshape(self, step: Step, x: Value, shape, suffix: str = "reshape") -> Value:
+        """The elements of a value, in the network's order, in another shape."""
         if tuple(x.shape) == tuple(shape):
             return x
-        name = self.builder.node(self.path(step, suffix), "reshape", [x.name],
-                                 {"shape": [size(dim) for dim in shape]})
-        return Value(name, tuple(shape))
+        old = self.laid(x, step, straight(len(x.shape)))
+        name = self.node(step, "reshape", [old], {"shape": [size(dim) for dim in shape]}, suffix)
+        self._tap_after(old, name, "reshape", shape)
+        return Value.plain(name, shape)
+
+    def _tap_after(self, old: str, new: str, kind: str, how) -> None:
+        if old in self.taps:
+            self.taps[new] = self.taps[old].then(kind, how)
+
+    def tap_as(self, name: str, ref: Ref, shape) -> None:
+        """Say that a tensor is the array of `ref` in another shape."""
+        self.taps[name] = Tap(ref).then("reshape", shape)
 
 
-def _unary(op: str):
-    def emit(walk: Walk, step: Step) -> Value:
-        return walk.node(step, op, [walk.full(step.inputs[0], step)], step.outputs[0].aval.shape)
-    return emit
+def unknown(step: Step) -> str:
+    """What a step does that has no word, whatever it is given; "" if there may be one."""
+    from .jax_steps import PRIMITIVES
+
+    if step.primitive not in PRIMITIVES and step.primitive != "output":
+        return step.primitive
+    return ", ".join(step.params["layer"].problems) if "layer" in step.params else ""
 
 
-def _binary(op: str):
-    def emit(walk: Walk, step: Step) -> Value:
-        return _combine(walk, step, op, *step.inputs)
-    return emit
+def is_mask(step: Step) -> bool:
+    """Whether a step makes a mask of masks, which an attention layer looks through: it is emitted
+    when something else needs it."""
+    if step.primitive == "convert_element_type":
+        item = step.inputs[0]
+        made = [step.outputs[0].aval] + ([item.aval] if isinstance(item, Ref) else [])
+        return any(aval.dtype.kind == "b" for aval in made)
+    return step.primitive == "and"
 
 
-def _combine(walk: Walk, step: Step, op: str, left, right) -> Value:
-    """A node of two operands; what they lack of the result's size, later operations spread."""
-    left, right = walk.value(left, step), walk.value(right, step)
-    rank = max(len(left.shape), len(right.shape))
-    pairs = zip(*[(1,) * (rank - len(v.shape)) + tuple(v.shape) for v in (left, right)])
-    return walk.node(step, op, [left, right], [b if a == 1 else a for a, b in pairs])
-
-
-def _max(walk: Walk, step: Step) -> Value:
-    """The maximum with zero is relu; no other has a word."""
-    for x, zero in (step.inputs, step.inputs[::-1]):
-        if isinstance(zero, Const) and isinstance(x, Ref) and not np.any(np.asarray(zero.array)):
-            return walk.node(step, "relu", [walk.full(x, step)], x.aval.shape)
-    raise Inexpressible("max with anything but 0")
-
-
-def _negate(walk: Walk, step: Step) -> Value:
-    return _combine(walk, step, "mul", step.inputs[0], walk.number(-1, step.outputs[0].aval.dtype))
-
-
-def _square(walk: Walk, step: Step) -> Value:
-    if step.params.get("y", 2) != 2:
-        raise Inexpressible(f"integer_pow with exponent {step.params['y']}")
-    return _combine(walk, step, "mul", step.inputs[0], step.inputs[0])
-
-
-def _concatenate(walk: Walk, step: Step) -> Value:
-    parts = [walk.full(item, step) for item in step.inputs]
-    axis = int(step.params["dimension"])
-    return walk.node(step, "concat", parts, step.outputs[0].aval.shape, {"axis": axis})
-
-
-def _reshape(walk: Walk, step: Step) -> Value:
-    if step.primitive == "reshape" and step.params.get("dimensions") is not None:
-        raise Inexpressible("reshape that transposes")
-    return walk.reshape(step, walk.full(step.inputs[0], step), step.outputs[0].aval.shape)
-
-
-def _broadcast(walk: Walk, step: Step) -> Value:
-    """New axes of size 1 are a reshape; the spreading itself is left to those who use the value."""
-    value, shape = walk.value(step.inputs[0], step), step.outputs[0].aval.shape
-    axes = step.params["broadcast_dimensions"]
-    if not value.shape:
-        return value
-    if len(axes) != len(value.shape):
-        raise Inexpressible("broadcast_in_dim of a broadcast value")
-    aligned = [1] * len(shape)
-    for axis, extent in zip(axes, value.shape):
-        aligned[axis] = extent
-    return walk.reshape(step, value, aligned)
-
-
-def _dense(walk: Walk, step: Step) -> Value:
-    """A dense layer of Flax, kept whole."""
-    x, kernel, *bias = step.inputs
-    weights = [kernel, *bias]
-    if not all(isinstance(w, Const) for w in weights):
-        raise Inexpressible("dense with a kernel or bias that depends on the inputs")
-    arrays = [np.asarray(w.array) for w in weights] + [None]
-    sources = [w.source for w in weights] + [""]
-    keys = [id(w) for w in weights] + [None]
-    name = walk.builder.dense(step.params["path"] or walk.root.lower(), walk.full(x, step).name,
-                              *arrays[:2], axes=("i", "o"), keys=keys[:2], sources=sources[:2])
-    return Value(name, step.outputs[0].aval.shape)
-
-
-def _product(walk: Walk, step: Step) -> Value:
-    """A product with a weight: the last axes of the value with any axes of the weight."""
-    (inner, outer), batch = step.params["dimension_numbers"]
-    x, weight = step.inputs
-    if not isinstance(x, Ref) or not isinstance(weight, Const) or any(batch):
-        raise Inexpressible("dot_general of two values, or of a weight from the left")
-    rank = len(x.aval.shape)
-    if tuple(inner) != tuple(range(rank - len(inner), rank)):
-        raise Inexpressible("dot_general over other axes than the last")
-    array = np.asarray(weight.array)
-    free = [axis for axis in range(array.ndim) if axis not in outer]
-    made = step.outputs[0].aval.shape
-    lead, sizes_in = x.aval.shape[:rank - len(inner)], [array.shape[axis] for axis in outer]
-    value = walk.reshape(step, walk.full(x, step), lead + (math.prod(sizes_in),), "dense.in")
-    axes, key = ("i", "o"), (id(weight), tuple(outer))
-    if array.ndim == 2 and len(free) == 1:
-        axes = ("i", "o") if tuple(outer) == (0,) else ("o", "i")
-    else:
-        array = array.transpose(*outer, *free).reshape(math.prod(sizes_in), -1)
-    name = walk.builder.dense(walk.path(step, "dense"), value.name, array, axes=axes,
-                              keys=(key, None), sources=(weight.source, ""))
-    flat = Value(name, lead + (array.shape[axes.index("o")],))
-    return walk.reshape(step, flat, made, "dense.out")
-
-
-PRIMITIVES = {
-    "planetbridging_dense": _dense, "dot_general": _product, "max": _max, "neg": _negate,
-    "integer_pow": _square, "square": _square, "concatenate": _concatenate, "reshape": _reshape,
-    "squeeze": _reshape, "expand_dims": _reshape, "broadcast_in_dim": _broadcast,
-    **{name: _unary(op) for name, op in UNARY.items()},
-    **{name: _binary(op) for name, op in BINARY.items()},
-}
+def takes_floats(step: Step) -> bool:
+    """Whether a step turns integers into floats, or is a layer that does so first of all."""
+    if "layer" in step.params:
+        return step.params["layer"].op != "embedding"
+    return step.primitive == "convert_element_type" and step.outputs[0].aval.dtype.kind == "f"
 
 
 def check_float(typed) -> None:
@@ -267,28 +293,3 @@ def check_float(typed) -> None:
 def source_name(source: str) -> str:
     """A weight's path as a node name, without the collection in front."""
     return source.removeprefix("params/").replace("/", ".")
-
-
-def sizes(shape) -> str:
-    return "[" + ", ".join(str(size(dim)) for dim in shape) + "]"
-
-
-def size(dim) -> int | str:
-    """A size as the stream says it: "4*batch", "batch//2"."""
-    if isinstance(dim, int):
-        return dim
-    text = re.sub(r"(\w+)\^(\d+)", lambda m: "*".join([m[1]] * int(m[2])), str(dim))
-    tree = _Floor().visit(ast.parse(text, mode="eval"))
-    if any(isinstance(node, ast.Call) for node in ast.walk(tree)):
-        raise Inexpressible(f"a size of {dim}")
-    return ast.unparse(tree).replace(" ", "")
-
-
-class _Floor(ast.NodeTransformer):
-    """JAX's floordiv(a, b) as a // b."""
-
-    def visit_Call(self, node):
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "floordiv":
-            return ast.BinOp(node.args[0], ast.FloorDiv(), node.args[1])
-        return node

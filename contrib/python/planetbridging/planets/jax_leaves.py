@@ -1,0 +1,321 @@
+"""The layers of Flax that are kept whole: what each is called with, and which weights it has.
+
+Nothing here says what a layer computes in the stream's words (`jax_layers.py` does); a layer that
+does what no word says carries the reasons in `problems`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+
+import jax
+from flax import linen, nnx
+
+from ..composed import flax_ as composed
+
+ZEROS = jax.nn.initializers.zeros
+ACTIVATIONS = {linen.tanh: "tanh", jax.nn.relu: "relu"}
+
+
+@dataclass(frozen=True)
+class InFloat64:
+    """An attention function of nnx that takes its softmax in the type of its operands.
+
+    nnx.dot_product_attention has two ways, and the one for modules that keep their weights (`sow`)
+    is that; the other rounds to float32 in the middle.
+    """
+
+    function: object
+
+    def __call__(self, *args, module=None, **kwargs):
+        return self.function(*args, module=_Nobody() if module is None else module, **kwargs)
+
+
+class _Nobody:
+    """A module that keeps nothing."""
+
+    def sow(self, *_):
+        pass
+
+
+@dataclass(eq=False)
+class Layer:
+    """One call of a module.
+
+    `data` and `weights` hold tensors by role until the equation is made, the roles afterwards;
+    `settings` is what the stream's parameters follow from, `made` the number of results.
+    """
+
+    op: str
+    path: str
+    settings: dict = field(default_factory=dict)
+    data: dict = field(default_factory=dict)
+    weights: dict = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    made: int = 1
+
+    def unless(self, holds, problem: str) -> None:
+        """Note a problem where something does not hold."""
+        if not holds:
+            self.problems.append(problem)
+
+
+def linen_layer(module, args, kwargs) -> Layer | None:
+    """The layer that a call of a linen module is, or None."""
+    describe = LINEN.get(_definer(type(module)))
+    if describe is None:
+        return None
+    call = inspect.signature(type(module).__call__).bind(module, *args, **kwargs).arguments
+
+    def weight(*names, of=module):
+        found = linen.meta.unbox(of.variables.get("params", {}))
+        for name in names:
+            found = found.get(name) if found is not None else None
+        return found
+    path = ".".join(str(part) for part in module.path)
+    return describe(Layer("", path), module, call, weight)
+
+
+def nnx_layer(module, cls, function, path, args, kwargs) -> Layer | None:
+    """The layer that a call of an nnx module is, `cls` being the class whose call it is."""
+    describe = NNX.get(cls)
+    if describe is None:
+        return None
+    call = inspect.signature(function).bind(module, *args, **kwargs).arguments
+
+    def weight(*names, of=module):
+        found = of
+        for name in names:
+            found = getattr(found, "if_" if name == "if" else name, None)
+        return None if found is None else found[...]
+    return describe(Layer("", ".".join(str(part) for part in path)), module, call, weight)
+
+
+def _definer(cls):
+    return next((c for c in cls.__mro__ if "__call__" in vars(c)), None)
+
+
+def _take(layer: Layer, weight, *paths, of=None) -> None:
+    """Note the weights at these paths under their dotted names, those that there are."""
+    for path in paths:
+        found = weight(*path) if of is None else weight(*path, of=of)
+        if found is not None:
+            layer.weights[".".join(path)] = found
+
+
+def _dense(layer, module, call, weight):
+    """linen.Dense, linen.DenseGeneral of one axis, nnx.Linear; others stay products."""
+    if _definer(type(module)) is linen.DenseGeneral and not (
+            module.axis in (-1, (-1,)) and not module.batch_dims
+            and isinstance(module.features, int)):
+        return None
+    plain = (None, jax.lax.dot_general)
+    if getattr(module, "promote_dtype", None) not in PROMOTERS \
+            or getattr(module, "dot_general", None) not in plain \
+            or getattr(module, "dot_general_cls", None) is not None:
+        return None
+    layer.op, layer.data = "dense", {"x": call["inputs"]}
+    _take(layer, weight, ("kernel",), ("bias",))
+    return layer
+
+
+def _conv(layer, module, call, weight):
+    layer.op, layer.data = "conv", {"x": call["inputs"]}
+    kernel = module.kernel_size
+    kernel = (kernel,) if isinstance(kernel, int) else tuple(kernel)
+
+    def each(value):
+        value = 1 if value is None else value
+        return [int(v) for v in ([value] * len(kernel) if isinstance(value, int) else value)]
+    layer.settings = {"kernel": [int(k) for k in kernel], "stride": each(module.strides),
+                      "dilation": each(module.kernel_dilation), "padding": module.padding,
+                      "groups": int(module.feature_group_count)}
+    layer.unless(len(kernel) in (1, 2, 3), f"a kernel of {len(kernel)} axes")
+    layer.unless(set(each(module.input_dilation)) == {1},
+                 f"input_dilation={module.input_dilation}")
+    layer.unless(module.mask is None, "a mask over the kernel")
+    layer.unless(getattr(module, "shared_weights", True) is True, "weights of its own per place")
+    layer.unless(module.conv_general_dilated in (None, jax.lax.conv_general_dilated)
+                 and getattr(module, "conv_general_dilated_cls", None) is None,
+                 "conv_general_dilated of its own")
+    if isinstance(module.padding, str):
+        layer.unless(module.padding in ("SAME", "SAME_LOWER", "VALID", "CAUSAL"),
+                     f"padding {module.padding}")
+    _plain_promotion(layer, module)
+    _take(layer, weight, ("kernel",), ("bias",))
+    return layer
+
+
+def _plain_promotion(layer, module, name="promote_dtype"):
+    layer.unless(getattr(module, name, None) in PROMOTERS, f"{name} of its own")
+
+
+PROMOTERS = (None, linen.dtypes.promote_dtype, nnx.nn.dtypes.promote_dtype)
+
+
+def _norm(op: str):
+    def describe(layer, module, call, weight):
+        layer.op, layer.data = op, {"x": call["x"]}
+        last = len(call["x"].shape) - 1
+        layer.settings = {"eps": float(module.epsilon), "dim": call["x"].shape[-1]}
+        for name in ("reduction_axes", "feature_axes"):
+            layer.unless(getattr(module, name) in (-1, (-1,), [-1], last, (last,), [last]),
+                         f"{name}={getattr(module, name)}")
+        layer.unless(call.get("mask") is None, "a mask over what is averaged")
+        layer.unless(module.axis_name is None, f"axis_name={module.axis_name!r}")
+        _plain_promotion(layer, module)
+        _take(layer, weight, ("scale",), ("bias",))
+        return layer
+    return describe
+
+
+def _embedding(*place, outside: str, wrap: bool):
+    """Flax's own Embed gives rows of NaN past its table, and takes -1 for the last row."""
+    def describe(layer, module, call, weight):
+        ids = call.get("inputs", call.get("ids"))
+        layer.op, layer.data = "embedding", {"ids": ids}
+        layer.settings = {"outside": outside, "wrap": wrap}
+        table = weight(*place)
+        layer.unless(wrap is False or table.shape[0] > 1,
+                     "a table of one row, which any id is given")
+        if not place[1:]:
+            _plain_promotion(layer, module)
+        layer.weights = {"table": table}
+        return layer
+    return describe
+
+
+def _swiglu(layer, module, call, weight):
+    layer.op, layer.data = "swiglu", {"x": call["x"]}
+    layer.settings = {"activation": module.activation}
+    _take(layer, weight, *[(part, name) for part in ("gate", "up", "down")
+                           for name in ("kernel", "bias")])
+    return layer
+
+
+def _recurrent(layer, module, call, weight):
+    """RNN of a cell that has a word: any other is opened, and refused for what is in it."""
+    cell = module.cell
+    definer = _definer(type(cell))
+    if definer not in CELLS:
+        return None
+    CELLS[definer](layer, cell, weight)
+
+    def option(name):
+        return getattr(module, name) if call.get(name) is None else call[name]
+    layer.data = {"x": call["inputs"]}
+    layer.settings.update(reverse=bool(option("reverse")), keep_order=bool(option("keep_order")),
+                          carry=bool(option("return_carry")))
+    layer.unless(not option("time_major"), "time_major=True")
+    layer.unless(call.get("seq_lengths") is None, "seq_lengths")
+    carry = call.get("initial_carry")
+    if carry is None:
+        layer.unless(type(cell).initialize_carry is definer.initialize_carry
+                     and cell.carry_init in (None, ZEROS), "a carry that does not start at zero")
+    elif layer.op == "rnn":
+        layer.data["h0"] = carry
+    else:
+        layer.data["c0"], layer.data["h0"] = carry
+    _plain_promotion(layer, cell)
+    return layer
+
+
+def _lstm_cell(layer, cell, weight):
+    layer.op = "lstm"
+    layer.unless(cell.gate_fn is jax.nn.sigmoid, _named("gate_fn", cell.gate_fn))
+    layer.unless(cell.activation_fn is linen.tanh, _named("activation_fn", cell.activation_fn))
+    if isinstance(cell, nnx.OptimizedLSTMCell):
+        places = [("dense_i", "kernel"), ("dense_h", "kernel"), ("dense_h", "bias")]
+    else:
+        places = [(side + gate, name) for gate in "ifgo" for side, name in
+                  (("i", "kernel"), ("h", "kernel"), ("h", "bias"))]
+    _take(layer, weight, *places, of=cell)
+
+
+def _simple_cell(layer, cell, weight):
+    layer.op = "rnn"
+    layer.unless(cell.activation_fn in ACTIVATIONS, _named("activation_fn", cell.activation_fn))
+    layer.unless(not cell.residual, "residual=True")
+    layer.settings["activation"] = ACTIVATIONS.get(cell.activation_fn, "")
+    parts = ("dense_i", "dense_h") if isinstance(cell, nnx.SimpleCell) else ("i", "h")
+    for role, part in zip(("i", "h"), parts):
+        for name in ("kernel", "bias"):
+            found = weight(part, name, of=cell)
+            if found is not None:
+                layer.weights[f"{role}.{name}"] = found
+
+
+def _named(key: str, function) -> str:
+    return f"{key}={getattr(function, '__name__', type(function).__name__)}"
+
+
+def _attention(layer, module, call, weight):
+    layer.op = "attention"
+    query = call["inputs_q"]
+    key = call.get("inputs_k", call.get("inputs_kv"))
+    value = call.get("inputs_v")
+    layer.data = {"query": query}
+    for role, tensor, before in (("key", key, query), ("value", value, key)):
+        if tensor is not None and tensor is not before:
+            layer.data[role] = tensor
+    if call.get("mask") is not None:
+        layer.data["mask"] = call["mask"]
+    layer.settings = {"rope": "none", "rope_base": None, "causal": bool(call.get("is_causal"))}
+    _attention_function(layer, module.attention_fn)
+    _attention_options(layer, module, call)
+    _take(layer, weight, *[(part, name) for part in ("query", "key", "value", "out")
+                           for name in ("kernel", "bias")])
+    return layer
+
+
+def _attention_function(layer, function) -> None:
+    if isinstance(function, InFloat64):
+        function = function.function
+    if isinstance(function, composed.RotaryAttention):
+        causal = layer.settings["causal"] or function.causal
+        layer.settings.update(rope=function.style, rope_base=float(function.base), causal=causal)
+        return
+    own = (linen.dot_product_attention, nnx.dot_product_attention)
+    layer.unless(function in own, _named("attention_fn", function))
+
+
+def _attention_options(layer, module, call) -> None:
+    layer.unless(not module.normalize_qk, "normalize_qk=True")
+    decode = module.decode if call.get("decode") is None else call["decode"]
+    layer.unless(not decode, "decode=True")
+    deterministic = module.deterministic if call.get("deterministic") is None \
+        else call["deterministic"]
+    layer.unless(module.dropout_rate == 0 or deterministic, "dropout in training")
+    layer.unless(not getattr(module, "force_fp32_for_softmax", False),
+                 "force_fp32_for_softmax=True")
+    for name in ("qkv_dot_general", "out_dot_general", "qkv_dot_general_cls",
+                 "out_dot_general_cls", "qk_attn_weights_einsum_cls",
+                 "attn_weights_value_einsum_cls"):
+        layer.unless(getattr(module, name, None) is None, f"{name} of its own")
+    for name in ("qkv_promote_dtype", "out_promote_dtype"):
+        _plain_promotion(layer, module, name)
+
+
+CELLS = {linen.LSTMCell: _lstm_cell, linen.OptimizedLSTMCell: _lstm_cell,
+         linen.SimpleCell: _simple_cell, nnx.LSTMCell: _lstm_cell,
+         nnx.OptimizedLSTMCell: _lstm_cell, nnx.SimpleCell: _simple_cell}
+
+LINEN = {
+    linen.Dense: _dense, linen.DenseGeneral: _dense, _definer(linen.Conv): _conv,
+    linen.LayerNorm: _norm("layernorm"), linen.RMSNorm: _norm("rmsnorm"),
+    linen.Embed: _embedding("embedding", outside="nan", wrap=True), linen.RNN: _recurrent,
+    linen.MultiHeadDotProductAttention: _attention,
+    composed.SwiGLU: _swiglu,
+    composed.ZeroEmbed: _embedding("embed", "embedding", outside="zero", wrap=False),
+}
+"""What is kept whole, by the class that defines the call."""
+
+NNX = {
+    nnx.Linear: _dense, nnx.Conv: _conv, nnx.LayerNorm: _norm("layernorm"),
+    nnx.RMSNorm: _norm("rmsnorm"),
+    nnx.Embed: _embedding("embedding", outside="nan", wrap=True), nnx.RNN: _recurrent,
+    nnx.MultiHeadAttention: _attention,
+    composed.NnxSwiGLU: _swiglu,
+    composed.NnxZeroEmbed: _embedding("embed", "embedding", outside="zero", wrap=False),
+}
