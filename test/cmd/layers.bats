@@ -50,3 +50,7 @@ again() {
 @test "layers: a checkpoint on a pipe reads as the one in a file" {
 	each_case again
 }
+
+@test "layers: within 1e-6 of an oracle of Loom's layers in float64, each sample alone and with others" {
+	PYTHONDONTWRITEBYTECODE=1 "$PYTHON" "$FIXTURES/layers/against_oracle.py" "$BIN"
+}
