@@ -1,72 +1,118 @@
-# Bedrocks: networks trained on each planet, taken the whole path, a file per step under build/bedrocks/.
-#   make bedrock-dense            all planets: verdicts, planted faults, tables, labels
-#   make bedrock-dense-PLANET     one planet: pytorch, tensorflow, jax or sklearn
-#   make bedrock-dense-faults     the planted faults of all planets alone
-# A DIFF is recorded and stops nothing; the table at the end fails.  PYTHON=/path uses that Python for all.
+# Bedrocks: networks of thirteen kinds on each planet, the whole path, a file per step under build/bedrocks/.
+#   make bedrocks                 all kinds on all planets: verdicts, planted faults, tables, labels
+#   make bedrock-KIND             one kind: dense cnn1 cnn2 cnn3 mha lstm rnn layernorm embedding rmsnorm
+#                                 swiglu residual mixer
+#   make bedrock-KIND-PLANET      one kind on one planet: pytorch, tensorflow, jax, and for dense sklearn
+#   make bedrock-dense-faults     the planted faults of dense networks alone
+#   make scoreboard               SCOREBOARD.md from the reports
+#   make bedrock-store            fixtures/bedrocks/stored from trainings of full length
+# TRAIN=full (the reference's epochs), short or stored says how dense and cnn networks get their weights.
+# A DIFF or a failure is recorded and stops nothing; the table at the end fails.  PYTHON=/path uses that
+# Python for all.
 
-dense         := build/bedrocks/dense
-dense_facts   := fixtures/bedrocks/dense.json
-dense_labels  := fixtures/bedrocks/dense.labels
-dense_planets := pytorch tensorflow jax sklearn
-dense_models  := $(shell sed -n 's/.*{"id": "\([a-z0-9_]*\)".*/\1/p' $(dense_facts))
-dense_trained := model.stream input.npy native.npy settings.json
-dense_files    = $(foreach m,$(dense_models),$(addprefix $(dense)/$1/$m/,$2))
+TRAIN           ?= full
+bedrocks        := build/bedrocks
+bedrock_kinds   := dense cnn1 cnn2 cnn3 mha lstm rnn layernorm embedding rmsnorm swiglu residual mixer
+bedrock_planets := pytorch tensorflow jax sklearn
+bedrock_labels  := fixtures/bedrocks/labels
+bedrock_faulty  := dense
 
-# scikit-learn has the light environment; NumPy alone is in whichever is there.
-bedrock_python = $(or $(PYTHON),$(if $(filter sklearn,$1),build/venv,build/planets)/bin/python)
-bedrock_any    = $(or $(PYTHON),$(firstword $(wildcard $(addsuffix /bin/python,build/venv build/planets))))
-bedrock        = PYTHONPATH='$(CURDIR)/contrib/python' PYTHONDONTWRITEBYTECODE=1 \
-                 PLANETBRIDGING_BIN='$(CURDIR)/$(out)/bin' $1 -m planetbridging.bedrock
+# How loom-compare judges: against float64 relative to the greatest value, the verdict of record; against
+# float32 absolutely, the reference's rule.  Of the rows that prove nothing the table tells.
+bedrock_record  := 1e-6
+record          := --allow-vacuous --atol $(bedrock_record)
+usual           := --allow-vacuous --atol 1e-5 --scale none
 
-package       := contrib/python/planetbridging
-bedrock_src   := $(addprefix $(package)/,graph.py stream.py arrays.py bedrock/dense.py bedrock/training.py) \
-                 $(wildcard $(package)/planets/*.py)
-path_programs := $(addprefix $(out)/bin/,loom-stream loom-infer loom-compare)
+# Not every planet has every kind.
+planets_of      = $(if $(filter dense,$1),$(bedrock_planets),$(filter-out sklearn,$(bedrock_planets)))
+kinds_on        = $(foreach k,$2,$(if $(filter $1,$(call planets_of,$k)),$k))
 
-bedrock-dense:
-	@contrib/install-deps demo
-	@contrib/install-deps planets
-	$(make_again) bedrock-dense-verdicts PLANETS='$(dense_planets)'
+# scikit-learn and NumPy are in the light environment and in the other; whichever is there will do.
+bedrock_python  = $(or $(PYTHON),$(if $(filter sklearn,$1),$(bedrock_any),build/planets/bin/python))
+bedrock_any     = $(or $(PYTHON),$(firstword $(wildcard $(addsuffix /bin/python,build/venv build/planets))))
+bedrock         = PYTHONPATH='$(CURDIR)/contrib/python' PYTHONDONTWRITEBYTECODE=1 \
+                  PLANETBRIDGING_BIN='$(CURDIR)/$(out)/bin' $1 -m planetbridging.bedrock
+path_programs  := $(addprefix $(out)/bin/,loom-stream loom-infer loom-compare)
+package        := contrib/python/planetbridging
 
-$(addprefix bedrock-dense-,$(dense_planets)): bedrock-dense-%:
-	@contrib/install-deps $(if $(filter sklearn,$*),demo,planets)
-	$(make_again) bedrock-dense-verdicts PLANETS=$*
+# Three stages: the frameworks speak, each in one process that knows what is up to date; the programs
+# answer, a file per step; the table judges.  $1 kinds, $2 planets.
+define bedrock_run
+	@contrib/install-deps $(if $(filter-out sklearn,$2),planets,demo)
+	$(make_again) $(addprefix bedrock-on-,$2) KINDS='$1'
+	$(make_again) bedrock-verdicts KINDS='$1' PLANETS='$2'
+endef
 
-bedrock-dense-faults:
-	@contrib/install-deps demo
-	@contrib/install-deps planets
-	$(make_again) bedrock-dense-verdicts PLANETS='$(dense_planets)' FAULTS_ONLY=1
+bedrocks:
+	$(call bedrock_run,$(bedrock_kinds),$(bedrock_planets))
 
-dense_judged = $(if $(FAULTS_ONLY),,model.entity loom.npy report.ndjson) faults.ndjson
-bedrock-dense-verdicts: $(foreach p,$(PLANETS),$(call dense_files,$p,$(dense_judged)))
-	@$(call bedrock,$(bedrock_any)) table $(if $(FAULTS_ONLY),--faults-only) \
-	    $(dense_facts) $(dense_labels) $(dense) $(PLANETS)
+$(addprefix bedrock-,$(bedrock_kinds)): bedrock-%:
+	$(call bedrock_run,$*,$(call planets_of,$*))
 
-$(dense)/fixture.npz: $(dense_facts) $(package)/bedrock/dense.py
-	@mkdir -p $(@D)
-	@$(call bedrock,$(bedrock_any)) fixture $< $@
-
-# One Python process for each planet writes all that its framework says.
-define dense_train
-$(call dense_files,$1,$(dense_trained)) &: $(dense)/fixture.npz $(bedrock_src)
-	@$$(call bedrock,$$(call bedrock_python,$1)) train $(dense_facts) $$< $1 $(dense)/$1
+define bedrock_pair
+bedrock-$1-$2:
+	$$(call bedrock_run,$1,$2)
+.PHONY: bedrock-$1-$2
 
 endef
-$(eval $(foreach p,$(dense_planets),$(call dense_train,$p)))
+$(eval $(foreach k,$(bedrock_kinds),$(foreach p,$(call planets_of,$k),$(call bedrock_pair,$k,$p))))
 
-$(dense)/%/model.entity: $(dense)/%/model.stream $(out)/bin/loom-stream
-	@$(out)/bin/loom-stream <$< >$@ 2>$(@D)/stream.log || { s=$$?; cat $(@D)/stream.log >&2; exit $$s; }
+bedrock-dense-faults:
+	@contrib/install-deps planets
+	$(make_again) $(addprefix bedrock-on-,$(bedrock_planets)) KINDS=dense
+	$(make_again) bedrock-verdicts KINDS=dense PLANETS='$(bedrock_planets)' FAULTS_ONLY=1
 
-$(dense)/%/loom.npy: $(dense)/%/model.entity $(dense)/%/input.npy $(out)/bin/loom-infer
-	@$(out)/bin/loom-infer -m $< $(@D)/input.npy >$@
+$(addprefix bedrock-on-,$(bedrock_planets)): bedrock-on-%: programs
+	@$(if $(call kinds_on,$*,$(KINDS)),$(call bedrock,$(call bedrock_python,$*)) run --train $(TRAIN) \
+	    --dir $(bedrocks) $* $(call kinds_on,$*,$(KINDS)))
 
-$(dense)/%/report.ndjson: $(dense)/%/loom.npy $(dense)/%/native.npy $(out)/bin/loom-compare
-	@$(out)/bin/loom-compare -q --atol 1e-5 --scale none --report text=$(@D)/report.txt \
-	    --report ndjson=$@ $< $(@D)/native.npy || [ $$? = 1 ]
+# What was streamed: a model that its planet could not make has no file, and the table says why.
+streamed        = $(foreach k,$(KINDS),$(foreach p,$(PLANETS),$(wildcard $(bedrocks)/$k/$p/*/model.stream)))
+planted         = $(foreach k,$(bedrock_faulty),$(filter $(bedrocks)/$k/%,$(streamed)))
 
-$(dense)/%/faults.ndjson: $(dense)/%/model.stream $(dense)/%/input.npy $(dense)/%/native.npy \
-    $(addprefix $(package)/,bedrock/faults.py checking.py stream.py) $(path_programs)
-	@$(call bedrock,$(bedrock_any)) faults $(dense_facts) $(@D)
+bedrock-steps: $(if $(FAULTS_ONLY),,$(patsubst %/model.stream,%/report.ndjson,$(streamed))) \
+    $(patsubst %/model.stream,%/faults.ndjson,$(planted))
 
-.PHONY: bedrock-dense bedrock-dense-faults bedrock-dense-verdicts \
-    $(addprefix bedrock-dense-,$(dense_planets))
+bedrock-verdicts:
+	-$(make_again) -k bedrock-steps
+	@$(call bedrock,$(bedrock_any)) table --dir $(bedrocks) $(if $(FAULTS_ONLY),--faults-only) \
+	    $(bedrock_labels) $(KINDS) --planets $(PLANETS)
+
+# A step that fails leaves its message, and nothing of what an earlier run made from it.
+$(bedrocks)/%/model.entity: $(bedrocks)/%/model.stream $(out)/bin/loom-stream
+	@rm -f $(@D)/loom.npy $(@D)/report.ndjson
+	@$(out)/bin/loom-stream -o $@ <$< 2>$(@D)/stream.log
+
+$(bedrocks)/%/loom.npy: $(bedrocks)/%/model.entity $(bedrocks)/%/native64.npy $(out)/bin/loom-infer
+	@rm -f $(@D)/report.ndjson
+	@$(out)/bin/loom-infer -m $< $(@D)/input.np* >$@ 2>$(@D)/infer.log
+
+compare = $(out)/bin/loom-compare -q $2 --report ndjson=$(@D)/$1.ndjson $(@D)/$3.npy $(@D)/$4.npy \
+    2>$(@D)/compare.log || [ $$? = 1 ]
+
+$(bedrocks)/%/report.ndjson: $(bedrocks)/%/loom.npy $(bedrocks)/%/native.npy $(bedrocks)/%/native64.npy \
+    $(bedrocks)/%/numpy.npy $(out)/bin/loom-compare
+	@$(call compare,float32,$(usual),loom,native)
+	@$(call compare,own,$(usual),native,native64)
+	@$(call compare,numpy,$(record),loom,numpy)
+	@$(call compare,oracle,$(record),native64,numpy)
+	@$(call compare,report,$(record),loom,native64)
+
+$(bedrocks)/%/faults.ndjson: $(bedrocks)/%/model.stream $(bedrocks)/%/native64.npy \
+    $(addprefix $(package)/,bedrock/faults.py bedrock/chain.py checking.py stream.py) $(path_programs)
+	@$(call bedrock,$(bedrock_any)) faults --atol $(bedrock_record) $(firstword $(subst /, ,$*)) $(@D)
+
+bedrock-store:
+	@contrib/install-deps planets
+	@for p in $(bedrock_planets); do \
+	    for k in $(filter dense cnn%,$(bedrock_kinds)); do \
+	        case $$p-$$k in sklearn-cnn*) continue ;; esac; \
+	        $(call bedrock,$(call bedrock_python,pytorch)) store --dir $(bedrocks) $$p $$k || exit; \
+	    done; \
+	done
+
+scoreboard:
+	@$(call bedrock,$(bedrock_any)) scoreboard --dir $(bedrocks) SCOREBOARD.md
+
+.PHONY: bedrocks bedrock-dense-faults bedrock-steps bedrock-verdicts bedrock-store scoreboard \
+    $(addprefix bedrock-,$(bedrock_kinds)) $(addprefix bedrock-on-,$(bedrock_planets))

@@ -1,6 +1,7 @@
-"""The dense bedrock: its facts, its fixture, its verdicts, and the tables made of them.
+"""The bedrocks' facts, fixtures, weights and networks, and the dense networks of scikit-learn and JAX.
 
-Number of weights and biases by model: openfluke/planetbridging 0.7.3, python/dense/manifest.yaml.
+Numbers of weights, first values and digests: openfluke/planetbridging 0.7.3, as fixtures/bedrocks has
+them.  The sums below are worked out from the reference's own description of its layers.
 """
 
 from __future__ import annotations
@@ -11,88 +12,268 @@ import json
 import numpy as np
 import pytest
 
+from bedrock_runs import dense_ids, document, facts, fixture, judged, made
 from conftest import needs_programs
-from dense_runs import FACTS, LABELS, document, facts, fixture, ids, judged, trained
 from planetbridging import BridgeError
 from planetbridging.bedrock import __main__ as steps
-from planetbridging.bedrock import dense, tables, training
+from planetbridging.bedrock import drawing, fixture as fixtures, kinds, living, oracle
+from planetbridging.bedrock.facts import KINDS, Model
+from planetbridging.bedrock.network import slots
 
-COUNTS = {
-    "linear_16_4": (64, 4), "linear_32_4": (128, 4), "mlp_32_16_4_relu": (576, 20),
-    "mlp_32_16_4_tanh": (576, 20), "mlp_32_16_4_sigmoid": (576, 20), "mlp_64_32_16_4_relu": (2624, 52),
-    "mlp_32_32_32_8_relu": (2304, 72), "mlp_128_64_32_16_4_relu": (10816, 116),
-    "mlp_32_128_32_8_relu": (8448, 168), "mlp_32_16_8_no_bias": (640, 0),
-    "mlp_16_16_16_16_4_relu": (832, 52), "mlp_32_64_32_16_8_relu": (4736, 120),
-}
+ALL = [(kind, model.id) for kind in KINDS for model in facts[kind].models]
 
 
-def test_the_facts_count_what_the_reference_counts():
-    assert ids == list(COUNTS)
-    for model in facts.models:
-        widths = (model.inputs, *model.units)
-        weights = sum(a * b for a, b in zip(widths, widths[1:]))
-        assert (weights, sum(model.units) * model.bias) == COUNTS[model.id]
-        assert len(model.units) == len(model.activations)
-    assert dataclasses.astuple(facts.training) == ("adam", "mse", 40, 64, 0.01)
+def network(kind, model_id):
+    return kinds.of(kind).network(facts[kind], facts[kind].model(model_id))
 
 
-def test_the_fixture_has_the_recorded_numbers():
-    shapes = {name: (array.shape, array.dtype.name) for name, array in fixture().items()}
-    assert shapes == {"x_train": ((5000, 128), "float64"), "y_train": ((5000, 8), "float64"),
-                      "x_test": ((100, 128), "float64"), "y_test": ((100, 8), "float64")}
+def weights(kind, model_id):
+    return kinds.of(kind).weights(facts[kind], facts[kind].model(model_id))
+
+
+def inputs(kind, model_id, part="test"):
+    return kinds.of(kind).inputs(facts[kind], facts[kind].model(model_id), fixture(kind), part)
+
+
+def test_there_are_61_models_and_195_comparisons():
+    assert len(ALL) == len(set(ALL)) == 61
+    assert sum(len(f.models) * len(f.planets) for f in facts.values()) == 195
+    assert {kind: len(f.models) for kind, f in facts.items()} == {
+        "dense": 12, "cnn1": 5, "cnn2": 5, "cnn3": 5, "mixer": 2,
+        **dict.fromkeys(("mha", "lstm", "rnn", "layernorm"), 4),
+        **dict.fromkeys(("embedding", "rmsnorm", "swiglu", "residual"), 4)}
+
+
+@pytest.mark.parametrize("kind, epochs, batch", [("dense", 40, 64), ("cnn1", 30, 32), ("cnn2", 30, 32),
+                                                 ("cnn3", 30, 32)])
+def test_what_is_trained_is_trained_as_in_the_reference(kind, epochs, batch):
+    assert dataclasses.astuple(facts[kind].training) == ("adam", "mse", epochs, batch, 0.01)
+
+
+def test_the_others_are_not_trained():
+    assert {kind for kind in KINDS if facts[kind].training} == {"dense", "cnn1", "cnn2", "cnn3"}
+
+
+# Fixtures.
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_fixture_has_the_recorded_numbers(kind):
+    """`make` itself compares shapes, first values and digests; this is what it does not."""
+    made_now, recorded = fixture(kind), facts[kind].raw["arrays"]
+    assert list(made_now) and set(made_now) == set(recorded)
+    for name, array in made_now.items():
+        assert array.dtype == np.float64 and array.flags.c_contiguous and np.isfinite(array).all(), name
 
 
 def test_another_seed_is_noticed():
     with pytest.raises(BridgeError, match="^x_train begins with .*: this NumPy draws other numbers$"):
-        dense.make_fixture(dataclasses.replace(facts, seed=43))
+        fixtures.make(dataclasses.replace(facts["dense"], seed=43))
 
 
 def test_another_digest_is_noticed():
-    raw = {**facts.raw, "x_test_sha256": "00"}
+    raw = {**facts["dense"].raw, "sha256": {"x_test": "00"}}
     with pytest.raises(BridgeError, match="^x_test has SHA-256 e00691d7.*, expected 00$"):
-        dense.make_fixture(dataclasses.replace(facts, raw=raw))
+        fixtures.make(dataclasses.replace(facts["dense"], raw=raw))
 
 
-def test_narrow_models_take_the_leading_columns():
-    x_train, y_train, x_test = dense.slice_for(facts.model("linear_16_4"), fixture())
-    np.testing.assert_array_equal(x_test, fixture()["x_test"][:, :16])
-    assert x_train.shape == (5000, 16) and y_train.shape == (5000, 4)
+def test_another_shape_is_noticed():
+    arrays = {**facts["lstm"].raw["arrays"], "y_test": {"shape": [100, 63], "first4": [0, 0, 0, 0]}}
+    raw = {**facts["lstm"].raw, "arrays": arrays}
+    with pytest.raises(BridgeError, match=r"^lstm: y_test has shape \[100, 64\], expected \[100, 63\]$"):
+        fixtures.make(dataclasses.replace(facts["lstm"], raw=raw))
 
 
-def test_training_again_gives_the_same_bytes(tmp_path):
-    first = trained("sklearn", "linear_16_4")
-    x_train, y_train, x_test = dense.slice_for(facts.model("linear_16_4"), fixture())
-    network, settings = training.train("sklearn", facts.model("linear_16_4"), facts, x_train, y_train)
-    dense.write_files(tmp_path, "sklearn", "linear_16_4", network, {"x": x_test.astype(np.float32)}, settings)
-    for name in ("model.stream", "input.npy", "native.npy", "settings.json"):
+def test_an_array_too_many_is_noticed():
+    arrays = {name: what for name, what in facts["rnn"].raw["arrays"].items() if name != "y_test"}
+    with pytest.raises(BridgeError, match="^rnn: the fixture has x_train, x_test, y_train, y_test, "
+                                          "expected x_train, y_train, x_test$"):
+        fixtures.make(dataclasses.replace(facts["rnn"], raw={**facts["rnn"].raw, "arrays": arrays}))
+
+
+def test_the_fixture_as_a_file(tmp_path):
+    assert steps.main(["fixture", "embedding", str(tmp_path / "f.npz")]) == 0
+    with np.load(tmp_path / "f.npz") as found:
+        assert sorted(found) == ["x_test", "x_train", "y_test", "y_train"]
+        np.testing.assert_array_equal(found["x_test"], fixture("embedding")["x_test"])
+
+
+def test_narrow_models_take_the_leading_slice():
+    np.testing.assert_array_equal(inputs("dense", "linear_16_4")["x"],
+                                  fixture("dense")["x_test"][:, :16].astype(np.float32))
+    np.testing.assert_array_equal(inputs("cnn3", "conv3_6_4")["x"],
+                                  fixture("cnn3")["x_test"][:, :, :6, :6, :6].astype(np.float32))
+    assert inputs("mha", "mha_8_4_8", "train")["x"].shape == (64, 8, 8)
+
+
+@pytest.mark.parametrize("model", facts["embedding"].models, ids=lambda m: m.id)
+def test_as_many_tokens_are_outside_as_recorded(model):
+    ids = inputs("embedding", model.id)["x"]
+    counts = model["derived"]
+    assert ids.dtype == np.int64 and ids.size == counts["test_tokens_total"]
+    assert int((ids >= model["vocab_size"]).sum()) == counts["test_tokens_out_of_vocab"]
+
+
+# Weights.
+
+@pytest.mark.parametrize("kind, model_id", [pair for pair in ALL if pair[0] not in
+                                            ("dense", "cnn1", "cnn2", "cnn3", "mha")])
+def test_drawn_weights_are_the_recorded_ones(kind, model_id):
+    """Drawing compares the first values with `weight_check`; here are types and that all are there."""
+    found = weights(kind, model_id)
+    wanted = {f"{layer.name}.{slot}": shape for layer in network(kind, model_id).layers
+              for slot, shape in slots(layer).items()}
+    assert {name: array.shape for name, array in found.items()} == wanted
+    assert all(array.dtype == np.float32 for array in found.values())
+
+
+@pytest.mark.parametrize("kind", ["dense", "cnn1", "cnn2", "cnn3", "mha"])
+def test_the_framework_makes_the_weights_of_the_others(kind):
+    assert weights(kind, facts[kind].models[0].id) is None
+
+
+@pytest.mark.parametrize("kind, model_id", ALL)
+def test_networks_have_as_many_weights_as_recorded(kind, model_id):
+    counts = facts[kind].model(model_id).row.get("derived", {})
+    count = {slot: 0 for slot in ("weights", "biases")}
+    for layer in network(kind, model_id).layers:
+        for slot, shape in slots(layer).items():
+            count["biases" if slot == "bias" else "weights"] += int(np.prod(shape))
+    if "weight_count" in counts:
+        assert count["weights"] == counts["weight_count"]
+        assert count["biases"] == counts.get("bias_count", 0)
+    if "flat_weight_count" in counts:
+        assert sum(count.values()) == counts["flat_weight_count"]
+
+
+def test_another_weight_is_noticed():
+    row = facts["rnn"].model("rnn_4_4_4").row
+    altered = Model(row["id"], {**row, "weight_check": {"w": [0.1, 0.2, 0.3, 0.4]}})
+    with pytest.raises(BridgeError, match="^rnn_4_4_4: w begins with .*, expected .*0.1, 0.2.*other numbers$"):
+        kinds.of("rnn").weights(facts["rnn"], altered)
+
+
+def test_another_weight_seed_is_noticed():
+    row = facts["rnn"].model("rnn_4_4_4").row
+    with pytest.raises(BridgeError, match="^rnn_4_4_4: weight_seed is 1, expected 817$"):
+        drawing.weight_seed(Model(row["id"], {**row, "weight_seed": 1}))
+
+
+def test_a_missing_slot_is_noticed():
+    found = weights("rnn", "rnn_4_4_4")
+    del found["rnn.b"]
+    with pytest.raises(BridgeError, match="^rnn_4_4_4: weights are .*, expected .*rnn.b"):
+        drawing.complete(network("rnn", "rnn_4_4_4"), found)
+
+
+# Networks, in our own formulas.
+
+def answer(kind, model_id):
+    return oracle.run(network(kind, model_id), weights(kind, model_id), inputs(kind, model_id))["y"]
+
+
+@pytest.mark.parametrize("model_id", ["mixer_all_v1", "mixer_all_v2"])
+def test_mixers_answer_as_strongly_as_the_reference_records(model_id):
+    """2.989e-16 and 8.473e-05: a wrong reshape, skip, norm row or seed would not give these."""
+    wanted = facts["mixer"].model(model_id)["derived"]["max_abs_native_output"]
+    np.testing.assert_allclose(np.abs(answer("mixer", model_id)).max(), wanted, rtol=1e-3)
+
+
+def test_mixers_say_their_reshapes_and_skips():
+    ops = [layer.op for layer in network("mixer", "mixer_all_v2").layers]
+    assert ops == ["conv3", "reshape", "dense", "reshape", "conv2", "reshape", "dense", "relu", "reshape",
+                   "conv1", "reshape", "dense", "embedding", "layernorm", "attention", "add", "rmsnorm",
+                   "swiglu", "add", "rnn", "lstm", "reshape", "dense"]
+    layers = {layer.name: layer for layer in network("mixer", "mixer_all_v2").layers}
+    assert layers["residual_9"].inputs == ("mha_8", "layernorm_7")
+    assert layers["residual_12"].inputs == ("swiglu_11", "rmsnorm_10")
+    assert layers["embedding_6"].inputs == ("ids",)
+    assert layers["dense_3_in"].params == {"shape": ["batch", 6]}
+
+
+def test_convolutions_end_in_the_recorded_extents():
+    for kind in ("cnn1", "cnn2", "cnn3"):
+        for model in facts[kind].models:
+            net = kinds.of(kind).network(facts[kind], model)
+            rng = np.random.default_rng(1)
+            drawn = {f"{layer.name}.{slot}": rng.standard_normal(shape) for layer in net.layers
+                     for slot, shape in slots(layer).items()}
+            y = oracle.run(net, drawn, inputs(kind, model.id))["y"]
+            filters, space = model["layers"][-1]["filters"], model["derived"]["output_spatial"]
+            assert list(y.shape) == [100, filters, *space]
+            assert y[0].size == model["output_dim"]
+
+
+def test_tokens_outside_the_table_give_rows_of_zeros():
+    y, ids = answer("embedding", "embedding_16_4_4"), inputs("embedding", "embedding_16_4_4")["x"]
+    assert (y[ids >= 16] == 0).all() and (y[ids < 16] != 0).all()
+
+
+def test_norms_work_on_every_row():
+    y = answer("layernorm", "layernorm_32")
+    found = weights("layernorm", "layernorm_32")
+    plain = (y - found["layernorm.beta"]) / found["layernorm.gamma"]
+    np.testing.assert_allclose(plain.mean(axis=-1), 0, atol=1e-12)
+    assert np.abs(plain.std(axis=-1) - 1).max() < 0.01
+
+
+def test_residuals_are_sums():
+    both = inputs("residual", "residual_8")
+    np.testing.assert_array_equal(answer("residual", "residual_8"),
+                                  both["main"].astype(float) + both["skip"].astype(float))
+
+
+def test_causal_attention_sees_no_later_step():
+    net, rng = network("mha", "mha_16_4_4"), np.random.default_rng(1)
+    drawn = {f"mha.{slot}": rng.standard_normal(shape) for slot, shape in slots(net.layers[0]).items()}
+    x = inputs("mha", "mha_16_4_4")["x"]
+    later = x.copy()
+    later[:, 3] += 1
+    before, after = (oracle.run(net, drawn, {"x": values})["y"] for values in (x, later))
+    np.testing.assert_array_equal(before[:, :3], after[:, :3])
+    assert np.abs(before[:, 3] - after[:, 3]).min() > 1e-6
+
+
+# Dense networks on the planet that every environment has, and the five that the reference fails.
+
+def test_making_again_gives_the_same_bytes(tmp_path):
+    first = made("sklearn", "linear_16_4")
+    living.write(str(tmp_path), "sklearn", facts["dense"], facts["dense"].model("linear_16_4"),
+                 fixture("dense"), "short", str(tmp_path / "trained"))
+    for name in ("model.stream", "input.npy", "native.npy", "native64.npy", "numpy.npy", "made.json"):
         assert (tmp_path / name).read_bytes() == (first / name).read_bytes(), name
 
 
+def test_what_a_model_says_of_itself():
+    about = json.loads((made("sklearn", "mlp_32_16_4_relu") / "made.json").read_text())
+    assert (about["planet"], about["threads"], about["mode"]) == ("sklearn", 1, "eval")
+    assert (about["weights"], about["train"], about["composed"]) == ("trained 4 of 40 epochs", "short", [])
+    assert set(about["versions"]) == {"sklearn", "numpy"}
+
+
 def test_training_has_learnt_something():
-    settings = json.loads((trained("sklearn", "mlp_32_16_4_relu") / "settings.json").read_text())
-    assert settings["loss"] < 0.005
-    assert (settings["planet"], settings["threads"], settings["mode"]) == ("sklearn", 1, "eval")
-    assert set(settings["versions"]) == {"sklearn", "numpy"}
+    folder = made("sklearn", "mlp_32_16_4_relu")
+    wanted = fixture("dense")["y_test"][:, :4]
+    assert np.mean((np.load(folder / "native.npy") - wanted) ** 2) < 0.2 * np.mean(wanted ** 2)
 
 
 @needs_programs
-@pytest.mark.parametrize("model_id", ids)
+@pytest.mark.parametrize("model_id", dense_ids)
 def test_sklearn_passes(model_id):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-    result = judged(trained("sklearn", model_id))
+    result = judged(made("sklearn", model_id))
     assert result.status == 0 and result.label in ("EXACT", "PASS"), result.report
 
 
-# The five that the reference fails: it guesses the orientation of a square kernel, and drops
-# intercepts that scikit-learn has fitted all the same.
+# The reference guesses the orientation of a square kernel, and drops intercepts that scikit-learn has
+# fitted all the same.
 
 def passes(planet: str, model_id: str) -> None:
     """The whole path of a model whose kernel is [i, o] in its framework."""
     pytest.importorskip(planet, reason=f"{planet} is not installed")
-    assert f"{planet}/{model_id}" in facts.raw["reference_fails"]
-    result = judged(trained(planet, model_id))
+    assert f"{planet}/{model_id}" in facts["dense"].raw["reference_fails"]
+    result = judged(made(planet, model_id))
     assert result.status == 0 and result.label in ("EXACT", "PASS"), result.report
-    for node in document(trained(planet, model_id)).nodes:
+    for node in document(made(planet, model_id)).nodes:
         if node["op"] == "dense":
             assert node["tensors"][0]["axes"] == ["i", "o"]
 
@@ -120,102 +301,5 @@ def test_square_kernels_on_sklearn_16_16_16_16_4():
 @needs_programs
 def test_intercepts_of_sklearn_are_kept_in_the_model_without_bias():
     passes("sklearn", "mlp_32_16_8_no_bias")
-    nodes = document(trained("sklearn", "mlp_32_16_8_no_bias")).nodes
+    nodes = document(made("sklearn", "mlp_32_16_8_no_bias")).nodes
     assert [n["params"]["bias"] for n in nodes if n["op"] == "dense"] == [True, True]
-
-
-def test_the_labels_name_every_planet_and_model():
-    wanted = sorted(f"{planet}/{model} same\n" for planet in facts.planets for model in ids)
-    assert LABELS.read_text() == "".join(wanted) and len(wanted) == 48
-
-
-def report(folder, label, max_abs, max_ulp=3):
-    """A model's folder with one verdict, and faults that are all found but one that cannot be."""
-    folder.mkdir(parents=True)
-    lines = [{"kind": "tensor", "name": "y", "label": label, "max_abs": max_abs, "max_ulp": max_ulp},
-             {"kind": "verdict", "same": label in ("EXACT", "PASS")}]
-    (folder / "report.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    records = [{"fault": fault, "what": "", "label": "DIFF", "max_abs": 0.5} for fault in tables.FAULTS[:-1]]
-    records.append({"fault": tables.FAULTS[-1], "why_not": "one layer"})
-    (folder / "faults.ndjson").write_text("".join(json.dumps(r) + "\n" for r in records))
-
-
-def table(tmp_path, capsys, *planets):
-    status = steps.main(["table", str(FACTS), str(LABELS), str(tmp_path), *planets])
-    return status, capsys.readouterr().out.splitlines()
-
-
-def test_the_table_of_a_planet_that_passes(tmp_path, capsys):
-    for model in ids:
-        report(tmp_path / "jax" / model, "PASS", 2.5e-7)
-    status, lines = table(tmp_path, capsys, "jax")
-    assert status == 0
-    assert lines[0].split() == ["label", "max-abs", "max-ulp", "jax"]
-    assert lines[1].split() == ["linear_16_4", "PASS", "2.5e-07", "3"]
-    assert lines[15].split() == ["jax/linear_16_4", *["DIFF", "0.5"] * 4, "-", "(one", "layer)"]
-    assert lines[-3:] == ["12 of 12 PASS at 1e-05", "48 of 48 planted faults reported DIFF",
-                          "60 passed, 0 failed"]
-    wanted = "".join(f"jax/{model} same\n" for model in sorted(ids))
-    assert (tmp_path / "jax" / "labels").read_text() == wanted
-
-
-def test_a_diff_fails_the_table(tmp_path, capsys):
-    for model in ids:
-        report(tmp_path / "jax" / model, "DIFF" if model == ids[3] else "EXACT", 0.0)
-    status, lines = table(tmp_path, capsys, "jax")
-    assert status == 1
-    assert "-jax/mlp_32_16_4_tanh same" in lines and "+jax/mlp_32_16_4_tanh different" in lines
-    assert lines[-1] == "59 passed, 1 failed"
-
-
-def test_labels_that_are_not_the_kept_ones_fail_the_table(tmp_path, capsys):
-    for model in ids:
-        report(tmp_path / "jax" / model, "PASS", 0.0)
-    kept = tmp_path / "kept"
-    kept.write_text(LABELS.read_text().replace(f"jax/{ids[0]} same", f"jax/{ids[0]} different"))
-    assert steps.main(["table", str(FACTS), str(kept), str(tmp_path), "jax"]) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "60 passed, 1 failed"
-
-
-def test_a_fault_that_passes_fails_the_table(tmp_path, capsys):
-    for model in ids:
-        report(tmp_path / "jax" / model, "PASS", 0.0)
-    path = tmp_path / "jax" / ids[0] / "faults.ndjson"
-    path.write_text(path.read_text().replace("DIFF", "PASS", 1))
-    status, lines = table(tmp_path, capsys, "jax")
-    assert status == 1
-    assert lines[-3:] == ["12 of 12 PASS at 1e-05", "47 of 48 planted faults reported DIFF",
-                          "59 passed, 1 failed"]
-
-
-def test_the_faults_alone_need_no_reports(tmp_path, capsys):
-    for model in ids:
-        report(tmp_path / "jax" / model, "PASS", 0.0)
-        (tmp_path / "jax" / model / "report.ndjson").unlink()
-    status, lines = table(tmp_path, capsys, "jax", "--faults-only")
-    assert status == 0 and not (tmp_path / "jax" / "labels").exists()
-    assert lines[0].split()[:2] == ["planted", "fault"]
-    assert lines[-2:] == ["48 of 48 planted faults reported DIFF", "48 passed, 0 failed"]
-    assert (tmp_path / "jax" / "faults.txt").read_text().splitlines() == lines[:13]
-
-
-def test_a_report_without_a_verdict_is_no_pass(tmp_path):
-    report(tmp_path / "m", "PASS", 0.0)
-    path = tmp_path / "m" / "report.ndjson"
-    path.write_text(path.read_text().splitlines()[0] + "\n")
-    assert tables.read_cell(tmp_path / "m").label == "DIFF"
-
-
-def test_a_fault_found_in_nothing_that_shows_is_not_caught(tmp_path, capsys):
-    """Zeros within the tolerance make loom-compare say no too; that is no DIFF."""
-    for model in ids:
-        report(tmp_path / "jax" / model, "PASS", 0.0)
-    path = tmp_path / "jax" / ids[0] / "faults.ndjson"
-    path.write_text(path.read_text().replace("DIFF", "VACUOUS", 1))
-    status, lines = table(tmp_path, capsys, "jax")
-    assert status == 1 and lines[-1] == "59 passed, 1 failed"
-
-
-def test_a_missing_folder_is_the_machines_fault(tmp_path, capsys):
-    assert steps.main(["table", str(FACTS), str(LABELS), str(tmp_path), "jax"]) == 4
-    assert capsys.readouterr().err.startswith("bedrock: ")

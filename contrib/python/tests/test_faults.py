@@ -8,23 +8,24 @@ import shutil
 import numpy as np
 import pytest
 
+from bedrock_runs import OPTIONS, dense_ids, document, facts, made
 from conftest import needs_programs
-from dense_runs import OPTIONS, document, facts, ids, trained
 from interpreter import run as run_numpy
 from planetbridging import BridgeError
-from planetbridging.bedrock import faults, tables
+from planetbridging.bedrock import chain, faults
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 SQUARE = "mlp_16_16_16_16_4_relu"
+FAULTS = ("weight", "bias", "transpose", "activations", "columns")
 
 
 def planted(model_id):
     """(the stream, faults by name, inputs) of a model of scikit-learn."""
-    folder = trained("sklearn", model_id)
+    folder = made("sklearn", model_id)
     x = np.load(folder / "input.npy")
     original = document(folder)
-    return original, {fault.name: fault for fault in faults.plant(original, x)}, x
+    return original, {fault.name: fault for fault in chain.plant(original, {"x": x})}, x
 
 
 def tensors(stream):
@@ -43,7 +44,7 @@ def changed(one, two):
 
 def test_the_chain_computes_what_the_stream_does():
     original, _, x = planted(SQUARE)
-    found = faults.forward(faults.layers_of(original), x.astype(float))[-1][0]
+    found = chain.forward(chain.layers_of(original), x.astype(float))[-1][0]
     np.testing.assert_allclose(found, run_numpy(original, {"x": x})["y"], rtol=0, atol=1e-12)
 
 
@@ -61,17 +62,17 @@ def test_one_weight_grows_by_one_percent():
 def test_the_weight_is_the_loudest_of_all():
     """Against every weight of the network changed by 1 %, one after the other."""
     original, _, x = planted("mlp_32_16_4_tanh")
-    layers = faults.layers_of(original)
+    layers = chain.layers_of(original)
     x = x.astype(float)
-    wanted = faults.forward(layers, x)[-1][0]
+    wanted = chain.forward(layers, x)[-1][0]
     effects = {}
     for n, layer in enumerate(layers):
         for place in np.ndindex(layer.weight.shape):
             old = layer.weight[place]
             layer.weight[place] = old * (1 + 1e-6)
-            effects[n, *place] = np.abs(faults.forward(layers, x)[-1][0] - wanted).max()
+            effects[n, *place] = np.abs(chain.forward(layers, x)[-1][0] - wanted).max()
             layer.weight[place] = old
-    assert faults.loudest_weight(layers, x) == max(effects, key=effects.get)
+    assert chain.loudest_weight(layers, x) == max(effects, key=effects.get)
 
 
 def test_one_bias_is_dropped():
@@ -120,7 +121,7 @@ def test_a_network_without_bias_has_none_to_drop():
     original, _, x = planted("linear_16_4")
     original.drop("layers.0", "bias")
     original.node("layers.0")["params"]["bias"] = False
-    found = {fault.name: fault for fault in faults.plant(original, x)}
+    found = {fault.name: fault for fault in chain.plant(original, {"x": x})}
     assert found["bias"].document is None and found["bias"].what == "no bias"
 
 
@@ -128,17 +129,17 @@ def test_other_networks_are_refused():
     original, _, x = planted("linear_16_4")
     original.nodes.append({"name": "z", "op": "add", "in": ["y", "y"], "params": {}, "tensors": []})
     with pytest.raises(BridgeError, match="^z: add is not part of a chain of dense layers$"):
-        faults.plant(original, x)
+        chain.plant(original, {"x": x})
 
 
 @needs_programs
-@pytest.mark.parametrize("model_id", ids)
+@pytest.mark.parametrize("model_id", dense_ids)
 def test_every_fault_is_reported(model_id, tmp_path):
-    for name in ("model.stream", "input.npy", "native.npy"):
-        shutil.copy(trained("sklearn", model_id) / name, tmp_path)
-    records = faults.run(str(tmp_path), OPTIONS)
-    assert tuple(record["fault"] for record in records) == tables.FAULTS
-    layers = len(facts.model(model_id).units)
+    for name in ("model.stream", "input.npy", "native64.npy"):
+        shutil.copy(made("sklearn", model_id) / name, tmp_path)
+    records = faults.run("dense", str(tmp_path), OPTIONS)
+    assert tuple(record["fault"] for record in records) == FAULTS
+    layers = len(facts["dense"].model(model_id)["layers"])
     applicable = {r["fault"] for r in records if "why_not" not in r}
     assert {"weight", "bias", "columns"} <= applicable and ("activations" in applicable) == (layers > 1)
     for record in records:

@@ -1,4 +1,4 @@
-"""`python -m planetbridging.bedrock`: the steps of a bedrock that need Python, as the Makefile calls them.
+"""`python -m planetbridging.bedrock`: the steps of bedrocks that need Python, called by the Makefile.
 
 Exit status: 0 done, 1 a verdict is not as it should be, 2 usage, 3 data at fault, 4 machine at fault.
 """
@@ -14,7 +14,11 @@ import time
 from .. import arrays
 from ..graph import BridgeError, MachineError
 from ..programs import ProgramError
-from . import dense, tables
+from . import facts as fact, tables, verdicts
+from .faults import PLANTERS
+from .trained import MODES
+
+DIR = "build/bedrocks"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,67 +38,81 @@ def make_parser() -> argparse.ArgumentParser:
     """The steps and their arguments."""
     parser = argparse.ArgumentParser(prog="bedrock", description=__doc__.split("\n")[0])
     steps = parser.add_subparsers(metavar="STEP", required=True)
-    for step, meaning, names in (
-            (fixture, "make the fixture", ("FACTS", "OUTPUT")),
-            (train, "train all models on one planet", ("FACTS", "FIXTURE", "PLANET", "DIR")),
-            (faults, "plant faults in one model and judge them", ("FACTS", "DIR")),
-            (table, "join the verdicts of planets", ("FACTS", "LABELS", "DIR", "PLANETS"))):
-        parts = steps.add_parser(step.__name__, help=meaning, description=meaning)
+    named = {"KIND": {"choices": fact.KINDS}, "KINDS": {"choices": fact.KINDS, "nargs": "+"},
+             "PLANET": {"choices": fact.PLANETS}}
+    for step, names in ((fixture, ("KIND", "OUTPUT")), (run, ("PLANET", "KINDS")),
+                        (faults, ("KIND", "FOLDER")), (table, ("LABELS", "KINDS")),
+                        (store, ("PLANET", "KINDS")), (scoreboard, ("OUTPUT",))):
+        parts = steps.add_parser(step.__name__, help=step.__doc__, description=step.__doc__)
         for name in names:
-            parts.add_argument(name.lower(), metavar=name, nargs="+" if name == "PLANETS" else None)
+            parts.add_argument(name.lower(), metavar=name.removesuffix("S"), **named.get(name, {}))
+        parts.add_argument("--dir", default=DIR, help=f"folder of all runs ({DIR})")
         parts.set_defaults(step=step)
+    steps.choices["run"].add_argument("--train", choices=MODES, default="full", help="how (full)")
+    steps.choices["faults"].add_argument("--atol", required=True, help="loom-compare's tolerance")
+    steps.choices["table"].add_argument("--planets", nargs="+", choices=fact.PLANETS,
+                                        default=fact.PLANETS, help="these alone")
     steps.choices["table"].add_argument("--faults-only", action="store_true",
                                         help="judge the planted faults alone")
     return parser
 
 
 def fixture(arguments) -> int:
-    """FACTS to the fixture's .npz."""
-    dense.write_fixture(dense.read_facts(arguments.facts), arguments.output)
+    """make a kind's fixture, an .npz"""
+    from . import fixture as made
+
+    made.write(fact.of(arguments.kind), arguments.output)
     return 0
 
 
-def train(arguments) -> int:
-    """One planet's models to DIR/MODEL/{model.stream,input.npy,native.npy,settings.json}."""
+def run(arguments) -> int:
+    """write the files of all models of some kinds on one planet, where they are not up to date"""
+    from . import living
+
     begun = time.monotonic()
-    facts = dense.read_facts(arguments.facts)
-    data = arrays.read_arrays(arguments.fixture)
-    dense.run_planet(facts, arguments.planet, data, arguments.dir)
-    print(f"{arguments.planet}: {len(facts.models)} models trained in {time.monotonic() - begun:.0f} s")
+    chosen = [facts for facts in map(fact.of, arguments.kinds) if arguments.planet in facts.planets]
+    count = living.run(arguments.planet, chosen, arguments.dir, arguments.train,
+                       os.path.join(arguments.dir, "trained"))
+    print(f"{arguments.planet}: {count} of {sum(len(facts.models) for facts in chosen)} models made "
+          f"in {time.monotonic() - begun:.0f} s", flush=True)
     return 0
 
 
 def faults(arguments) -> int:
-    """DIR/model.stream to DIR/faults.ndjson; the verdicts are recorded, not judged."""
-    from .faults import run
+    """plant faults in FOLDER/model.stream and record what the whole path says of them"""
+    from .faults import run as plant
 
-    run(arguments.dir, compare_options(dense.read_facts(arguments.facts)))
+    plant(arguments.kind, arguments.folder, ["--atol", arguments.atol])
     return 0
 
 
-def compare_options(facts: dense.Facts) -> list[str]:
-    """How loom-compare judges this bedrock: absolutely, by the reference's tolerance."""
-    return ["--atol", str(facts.tolerance), "--scale", "none"]
-
-
 def table(arguments) -> int:
-    """Print and write the tables and the labels; 1 if a label, or a fault's, is not as it should be."""
-    facts = dense.read_facts(arguments.facts)
-    planets, models = arguments.planets, [m.id for m in facts.models]
-    place = {(p, m): os.path.join(arguments.dir, p, m) for p in planets for m in models}
-    cells = {} if arguments.faults_only else {key: tables.read_cell(f) for key, f in place.items()}
-    records = {key: tables.read_faults(folder) for key, folder in place.items()}
-    text, changed = tables.fault_table(records, planets, models), ""
-    target = os.path.join(arguments.dir, planets[0] if len(planets) == 1 else "")
-    if cells:
-        text = tables.verdict_table(cells, planets, models) + "\n" + text
-        lines = tables.labels(cells)
-        changed = changes(arguments.labels, lines, planets)
-        write_text(os.path.join(target, "labels"), lines)
-    write_text(os.path.join(target, "faults.txt" if arguments.faults_only else "table.txt"), text)
+    """print and write the tables and the labels; 1 if a row, a fault or a label is not as it should be"""
+    rows = read_rows(arguments.dir, arguments.kinds, arguments.planets)
+    text, changed = "\n".join(map(tables.aligned, tables.fault_rows(rows))), ""
+    if arguments.faults_only:
+        closing, failed = tables.closing_faults(rows)
+        write_text(os.path.join(arguments.dir, "faults.txt"), text)
+    else:
+        parts = (tables.aligned(tables.row_rows(rows)), text,
+                 tables.aligned(tables.summary_rows(rows, arguments.kinds, arguments.planets)),
+                 tables.named(rows))
+        text, changed = "\n".join(filter(None, parts)), changes(arguments.labels, rows)
+        faulty = any(kind in PLANTERS for kind in arguments.kinds)
+        closing, failed = tables.closing(rows, bool(changed), faulty)
+        write_text(os.path.join(arguments.dir, "labels"), tables.labels(rows))
+        write_text(os.path.join(arguments.dir, "table.txt"), text)
     print(text)
     print(changed, end="")
-    return summary(facts, cells, records, bool(changed))
+    print(closing)
+    return 1 if failed else 0
+
+
+def read_rows(folder: str, kinds, planets) -> list[verdicts.Row]:
+    """Every model of these kinds on those of these planets that the kind is for."""
+    return [verdicts.read(folder, kind, planet, model.id)
+            for kind in kinds for facts in (fact.of(kind),)
+            for planet in planets if planet in facts.planets for model in facts.models]
 
 
 def write_text(path: str, text: str) -> None:
@@ -103,26 +121,33 @@ def write_text(path: str, text: str) -> None:
         out.write(text.encode())
 
 
-def changes(path: str, lines: str, planets) -> str:
-    """How the labels differ from those of these planets in the file at `path`, as a diff."""
+def changes(path: str, rows: list[verdicts.Row]) -> str:
+    """How the labels of `rows` differ from those kept in the file at `path`, as a diff."""
+    names = {row.name for row in rows}
     with open(path, encoding="utf-8") as file:
-        wanted = [line for line in file if line.split("/")[0] in planets]
-    return "".join(difflib.unified_diff(wanted, lines.splitlines(keepends=True), path, "labels", n=0))
+        wanted = [line for line in file if line.split(" ")[0] in names]
+    found = tables.labels(rows).splitlines(keepends=True)
+    return "".join(difflib.unified_diff(wanted, found, path, "labels", n=0))
 
 
-def summary(facts, cells, records, changed: bool) -> int:
-    """The closing lines; the last is "N passed, N failed"."""
-    same = sum(cell.same for cell in cells.values())
-    judged = [record["label"] for found in records.values() for record in found.values()
-              if "label" in record]
-    caught = judged.count("DIFF")
-    if cells:
-        print(f"{same} of {len(cells)} PASS at {facts.tolerance:g}")
-    print(f"{caught} of {len(judged)} planted faults reported DIFF")
-    passed, failed = same + caught, len(cells) - same + len(judged) - caught
-    failed += bool(changed and not failed)  # labels better than those that were kept, or none kept
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not judged else 0
+def store(arguments) -> int:
+    """write fixtures/bedrocks/stored/PLANET/KIND.safetensors from trainings of full length"""
+    from . import fixture as made, trained, training
+
+    training.prepare(arguments.planet)
+    for facts in map(fact.of, arguments.kinds):
+        path = trained.store(arguments.planet, facts, made.make(facts),
+                             os.path.join(arguments.dir, "trained"))
+        print(f"{os.path.relpath(path)}: {os.path.getsize(path)} bytes")
+    return 0
+
+
+def scoreboard(arguments) -> int:
+    """write a page about all reports"""
+    from . import score
+
+    write_text(arguments.output, score.page(read_rows(arguments.dir, fact.KINDS, fact.PLANETS)))
+    return 0
 
 
 if __name__ == "__main__":

@@ -270,7 +270,8 @@ def parameters(plan: Plan, weights: Weights) -> dict:
         if layer.op in LOADERS:
             own = {name.split(".", 1)[1]: np.asarray(w, np.float32) for name, w in weights.items()
                    if name.split(".", 1)[0] == layer.name}
-            found[layer.name] = LOADERS[layer.op](layer.params, own, plan.flat.get(layer.name))
+            made = LOADERS[layer.op](layer.params, own, plan.flat.get(layer.name))
+            found |= {layer.name: made} if made else {}  # a norm may have no parameters
     return found
 
 
