@@ -78,7 +78,7 @@ $(out)/libraries:
 	@touch $@
 
 -include $(wildcard $(addprefix $(out)/,lib/*/*.d cmd/*.d test/*/*.d))
--include contrib/bedrocks.mk
+-include contrib/bedrocks.mk contrib/bedrocks-own.mk
 
 make_again = @+$(MAKE) --no-print-directory
 run_env    = OUT='$(out)' CC='$(CC)' BUILD='$(BUILD)' VERSION='$(VERSION)' \
