@@ -116,3 +116,25 @@ scoreboard:
 
 .PHONY: bedrocks bedrock-dense-faults bedrock-steps bedrock-verdicts bedrock-store scoreboard \
     $(addprefix bedrock-,$(bedrock_kinds)) $(addprefix bedrock-on-,$(bedrock_planets))
+
+# Witnesses: what an independent Loom (PyPI welvet) and the reference's own package make of ours.
+#   make ladder              native, loom-infer and real Loom on plain and lowered files, PyTorch's networks
+#   make reference-package   openfluke/planetbridging 0.7.3 with our loom-stream: its 13 PyTorch streams
+# KINDS='lstm rnn' are these alone.  Both say SKIPPED, and why, where there is no such package.
+
+ladder_kinds    = $(or $(KINDS),$(bedrock_kinds))
+ladder_run      = PYTHONPATH='$(CURDIR)/contrib/python' PYTHONDONTWRITEBYTECODE=1 \
+                  PLANETBRIDGING_BIN='$(CURDIR)/$(out)/bin' $(bedrock_python) -m planetbridging.ladder
+or_skipped      = || [ $$? = 77 ]
+
+ladder:
+	@contrib/install-deps planets
+	$(make_again) bedrock-on-pytorch KINDS='$(ladder_kinds)'
+	@$(if $(filter mixer,$(ladder_kinds)),$(call own_run,$(own_python)) speak --dir $(own) pytorch --kinds mixer)
+	@$(ladder_run) --dir $(bedrocks) --own $(own) fixtures/bedrocks/ladder.labels $(ladder_kinds) $(or_skipped)
+
+reference-package: programs
+	@contrib/install-deps planets
+	@$(bedrock_python) test/interop/reference_package.py $(out)/bin/loom-stream build/reference $(or_skipped)
+
+.PHONY: ladder reference-package

@@ -30,7 +30,7 @@ blocks() { awk -v kind="\`\`\`$1" '$0 == kind { on = 1; next } /^```/ { on = 0 }
 	while read -r word rest; do
 		[ "$word" = make ]
 		case $rest in
-		'' | demo | check | lint | fuzz | 'BUILD=asan check' | bedrock-dense | CC=clang)
+		'' | demo | check | lint | fuzz | 'BUILD=asan check' | bedrocks | bedrocks-own | CC=clang)
 			grep -Eq "make .*${rest}" "$TOP/.ci/run"
 			;;
 		bench | install*) make -C "$TOP" -n $rest >/dev/null ;;

@@ -1,4 +1,4 @@
-"""The command line: `python -m planetbridging emit | native | check`.
+"""The command line: `python -m planetbridging emit | native | check | ladder`.
 
 Exit status: 0 yes or done, 1 the answer is no, 2 usage, 3 data at fault, 4 machine at fault.
 """
@@ -34,6 +34,7 @@ examples:
   loom-infer -m net.entity x.npy | loom-compare - native.npy
   python -m planetbridging native pytorch net:build --input x.npy --taps taps.safetensors > y.npy
   python -m planetbridging check net:build --input x.npy
+  python -m planetbridging ladder pytorch net:build --input x.npy
 
 exit status: 0 yes or done, 1 they differ, 2 usage, 3 the data is at fault, 4 the machine is.
 A framework version other than those this package was checked with is a warning, not an error.
@@ -104,6 +105,15 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("--scale", choices=("none", "max"),
                        help="what --atol is multiplied by: 1, or the greatest |b| (at least 1)")
     check.add_argument("--keep", metavar="DIR", help="leave all files in this folder")
+    ladder = _command(commands, "ladder",
+                      "ask an independent Loom (welvet) too, and say what it gets wrong", run_ladder)
+    ladder.add_argument("planet", metavar="PLANET", help=", ".join(planets.PLANETS))
+    _network_options(ladder, "the inputs, .npy or .npz by name, '-' is standard input",
+                     required=True)
+    ladder.add_argument("--batch", action="store_true", help="hand over the whole input at once; "
+                        "without, sample by sample, the first 8 of the first axis")
+    ladder.add_argument("--timeout", metavar="SECONDS", type=float, default=60.0,
+                        help="for each call of Loom (60)")
     return parser
 
 
@@ -177,6 +187,35 @@ def run_check(arguments) -> int:
     print(result.report.rstrip(), "", "The same in the shell:", commands, "",
           f"{arguments.spec}: {result.label}", sep="\n", file=sys.__stdout__)
     return result.status
+
+
+def run_ladder(arguments) -> int:
+    """ladder: native in float64, loom-infer, and real Loom on the plain and on the lowered file."""
+    from . import ladder, witness
+    from .ladder import tables
+
+    why = witness.missing()
+    if why:
+        raise MachineError(f"there is no Loom to ask: {why}; pip install welvet, or let "
+                           f"${witness.ENVIRONMENT} name a Python that has it")
+    inputs = arrays.read_arrays(arguments.input)
+    planet, obj = _network(arguments)
+    graph = api.emit(obj, example=inputs, planet=planet, name=arguments.name)
+    row = ladder.climb_graph(arguments.spec, graph, inputs, _exact(planet, obj, inputs),
+                             samples=None if arguments.batch else ladder.SAMPLES,
+                             timeout=arguments.timeout)
+    print(tables.table([row]) + tables.closing([row]), file=sys.__stdout__)
+    return 1 if row.fault else 0
+
+
+def _exact(planet: str, obj, inputs: dict) -> dict:
+    """The framework's float64 outputs; a planet of one precision is fed float64."""
+    try:
+        return api.native(obj, inputs, planet=planet, precision="float64")
+    except UsageError:
+        wide = {name: array.astype(float) if array.dtype.kind == "f" else array
+                for name, array in inputs.items()}
+        return api.native(obj, wide, planet=planet)
 
 
 def _network(arguments):
