@@ -13,6 +13,7 @@ enum {
 	OUTPUT,
 	SKIP_INFER,
 	PLAIN,
+	LOWER,
 	KEEP_DTYPE
 };
 
@@ -22,6 +23,7 @@ static const struct cmd_opt options[] = {
 	{ FIXTURE_VERSION, "fixture-version", "NAME", "version 1: the fixture to run, NAME.npz" },
 	{ FIXTURES_DIR, "fixtures-dir", "DIR", "version 1: where fixtures are" },
 	{ KEEP_DTYPE, "keep-dtype", NULL, "store float64 as it is, not as float32" },
+	{ LOWER, "lower", NULL, "write only what an unmodified Loom computes, or refuse" },
 	{ MODELS_DIR, "models-dir", "DIR",
 	    "version 1: write DIR/PLANET/ID/ID.stream.entity, answer in JSON" },
 	{ CMD_NO_PROGRESS_ROW },
@@ -32,7 +34,7 @@ static const struct cmd_opt options[] = {
 	{ 0 },
 };
 
-static const char synopsis[] = "[--keep-dtype] [--no-progress] [--plain] [-o FILE]\n"
+static const char synopsis[] = "[--keep-dtype] [--lower] [--no-progress] [--plain] [-o FILE]\n"
 			       "[--bedrock ID] [--fixture-version NAME] [--fixtures-dir DIR] "
 			       "[--models-dir DIR] [--output FILE] [--root DIR] [--skip-infer]";
 
@@ -70,6 +72,9 @@ take_option(struct cmd *cmd, struct loom_stream_options *o, int key)
 		break;
 	case KEEP_DTYPE:
 		o->keep_dtype = 1;
+		break;
+	case LOWER:
+		o->lower = 1;
 		break;
 	case MODELS_DIR:
 		o->models_dir = optarg;

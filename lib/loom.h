@@ -219,6 +219,7 @@ int loom_dump(FILE *, const char *path, unsigned flags, int *sound,
 struct loom_stream_options {
 	const char *output; /* where the .entity goes; NULL: standard output */
 	int plain;	    /* leave out what plain Loom does not need */
+	int lower;	    /* layers of plain Loom alone, which an unmodified Loom computes */
 	int keep_dtype;	    /* do not turn float64 into float32 */
 	/* Before an .entity goes to standard output; and as bytes arrive. */
 	void (*binary)(void *context);

@@ -19,14 +19,22 @@
  */
 int lm_entity_info(struct loom_model *, json_t *info, struct loom_error *) LOOM_MUST_CHECK;
 
+enum lm_entity_how {
+	LM_ENTITY_FULL,
+	/* Without the info, and without the graph where plain Loom and bias blobs can express the
+	 * network; the names are lost then. */
+	LM_ENTITY_PLAIN,
+	/* As layers of plain Loom alone, which an unmodified Loom computes; or refused. */
+	LM_ENTITY_LOWERED
+};
+
 /*
  * Writing in one pass.  begin needs the weights described (lm_node_put), not their data, and writes
- * all that stands before them.  plain leaves out the info, and the graph too where plain Loom and
- * bias blobs can express the network; the names are lost then.
+ * all that stands before them.
  */
 struct lm_entity_writer;
 int lm_entity_begin(struct lm_entity_writer **, const struct loom_model *, struct lm_sink *,
-    int plain, struct loom_error *) LOOM_MUST_CHECK;
+    enum lm_entity_how, struct loom_error *) LOOM_MUST_CHECK;
 /* The next bytes of a weight; weights come in the order of nodes and slots, tied ones not at all. */
 int lm_entity_weight(struct lm_entity_writer *, const struct lm_node *, size_t slot, const void *,
     size_t n, struct loom_error *) LOOM_MUST_CHECK;
@@ -35,7 +43,7 @@ int lm_entity_end(struct lm_entity_writer *, struct loom_error *) LOOM_MUST_CHEC
 void lm_entity_free(struct lm_entity_writer *);
 
 /* All of a model: as it was read if it was, else by the calls above. */
-int lm_entity_save(const struct loom_model *, struct lm_sink *, int plain,
+int lm_entity_save(const struct loom_model *, struct lm_sink *, enum lm_entity_how,
     struct loom_error *) LOOM_MUST_CHECK;
 
 /* Something that Loom has no place for stands in the checkpoint that the model was read from. */

@@ -12,6 +12,8 @@ const char lm_cell_sequence[] = "seq_length";
 #define COMBINE(...)
 #define NEUTRAL(...)
 #define ACTIVATION(...)
+#define FIELD(param_, ...) { .param = param_, .key = __VA_ARGS__ }
+#define FIXED(param_, ...) { .param = param_, __VA_ARGS__ }
 #define CELL(type_, op_, main_, ...) { .type = type_, .op = op_, .main = main_, __VA_ARGS__ },
 static const struct lm_cell_row cells[] = {
 #include "format/entity_cells.def"
@@ -260,6 +262,17 @@ lm_activation_of(const struct lm_node *node)
 
 	for (i = 0; i < ACTIVATIONS; i++)
 		if (fits(&activations[i], node))
+			return &activations[i];
+	return NULL;
+}
+
+const struct lm_activation_row *
+lm_activation_by_op(const char *op)
+{
+	size_t i;
+
+	for (i = 0; i < ACTIVATIONS; i++)
+		if (strcmp(activations[i].op, op) == 0)
 			return &activations[i];
 	return NULL;
 }

@@ -1,4 +1,5 @@
 /* entity_differences: what an unmodified Loom would get wrong about a checkpoint. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -6,13 +7,15 @@
 #include "format/gotext.h"
 #include "format/graph.h"
 
-/* A look at a model: with the shapes of a trial, and the extent of each value's first axis in Loom. */
+enum { LOOM_POSITIONS = 512 }; /* that Loom's attention keeps */
+
+/* A look at a model: with the shapes of a trial, and what each value's first and last axes are in Loom. */
 struct look {
 	const struct loom_model *m;
 	unsigned flags;
 	struct lm_arena arena;
 	struct lm_trials trials;
-	uint64_t *first;
+	uint64_t *first, *last;
 	size_t misread; /* layers that Loom lets read other values */
 	struct lm_buf *lines;
 	struct loom_error *err;
@@ -23,14 +26,15 @@ say_cell(const struct look *l, const struct lm_node *node, const char *what)
 {
 	char shown[LM_SHOWN];
 
-	return lm_buf_printf(l->lines, l->err, "node %s (layers.%s)%s\n",
-	    lm_shown(shown, node->name), node->cell != NULL ? node->cell : "", what);
+	return lm_buf_printf(l->lines, l->err, "node %s (%s%s)%s\n", lm_shown(shown, node->name),
+	    node->cell != NULL ? "layers." : "", node->cell != NULL ? node->cell : node->op->name,
+	    what);
 }
 
 /* ---- parameters that a spec cannot state ---- */
 
-static int
-same_value(const struct lm_param *param, const union lm_value *a, const union lm_value *b)
+int
+lm_param_same(const struct lm_param *param, const union lm_value *a, const union lm_value *b)
 {
 	size_t i;
 
@@ -46,8 +50,8 @@ same_value(const struct lm_param *param, const union lm_value *a, const union lm
 	return 1;
 }
 
-static int
-put_value(struct lm_buf *buf, const struct lm_param *param, const union lm_value *value,
+int
+lm_param_text(struct lm_buf *buf, const struct lm_param *param, const union lm_value *value,
     struct loom_error *err)
 {
 	json_t *json = lm_graph_write_value(param, value, err);
@@ -72,11 +76,11 @@ say_param(const struct look *l, const struct lm_node *node, size_t p, const unio
 	lm_buf_init(&what, 4096);
 	r = lm_buf_printf(&what, l->err, ": Loom computes with %s ", param->key);
 	if (r == 0)
-		r = put_value(&what, param, theirs, l->err);
+		r = lm_param_text(&what, param, theirs, l->err);
 	if (r == 0)
 		r = lm_buf_str(&what, ", not ", l->err);
 	if (r == 0)
-		r = put_value(&what, param, &node->param[p], l->err);
+		r = lm_param_text(&what, param, &node->param[p], l->err);
 	if (r == 0)
 		r = say_cell(l, node, what.data);
 	lm_buf_release(&what);
@@ -95,6 +99,21 @@ is_switch(const struct lm_layer_ops *op, size_t p)
 	return 0;
 }
 
+int
+lm_cell_matters(const struct lm_cell_row *row, const struct lm_node *node,
+    const struct lm_node *other, size_t param)
+{
+	const struct lm_cell_fixed *f = row->fixed, *end = f + LM_CELL_FIXED;
+	int with;
+
+	while (f < end && f->param != NULL && strcmp(f->param, node->op->params[param].key) != 0)
+		f++;
+	if (f == end || f->param == NULL || f->with == NULL)
+		return 1;
+	with = lm_layer_param(node->op, f->with);
+	return !lm_param_same(&node->op->params[with], &node->param[with], &other->param[with]);
+}
+
 static int
 say_params(struct look *l, const struct lm_cell_row *row, const struct lm_node *node)
 {
@@ -104,8 +123,8 @@ say_params(struct look *l, const struct lm_cell_row *row, const struct lm_node *
 	if (lm_cell_twin(&l->arena, row, node, &twin, l->err) < 0)
 		return -1;
 	for (i = 0; i < n; i++)
-		if (!is_switch(node->op, i) &&
-		    !same_value(&node->op->params[i], &node->param[i], &twin.param[i]) &&
+		if (!is_switch(node->op, i) && lm_cell_matters(row, node, &twin, i) &&
+		    !lm_param_same(&node->op->params[i], &node->param[i], &twin.param[i]) &&
 		    say_param(l, node, i, &twin.param[i]) < 0)
 			return -1;
 	return 0;
@@ -128,6 +147,30 @@ say_slots(const struct look *l, const struct lm_cell_row *row, const struct lm_n
 			return -1;
 	}
 	return 0;
+}
+
+/* Loom's attention reads past its queries where they are narrower than what comes out. */
+static int
+say_narrow(const struct look *l, const struct lm_cell_row *row, const struct lm_node *node)
+{
+	const struct lm_cell_field *f = row->field, *other;
+	char what[100];
+	int64_t width, least;
+
+	for (; f < row->field + LM_CELL_FIELDS && f->param != NULL && f->times == NULL; f++)
+		;
+	if (f == row->field + LM_CELL_FIELDS || f->param == NULL)
+		return 0;
+	for (other = row->field; strcmp(other->key, f->instead) != 0; other++)
+		;
+	width = node->param[lm_layer_param(node->op, f->param)].i *
+	    node->param[lm_layer_param(node->op, f->times)].i;
+	least = node->param[lm_layer_param(node->op, other->param)].i;
+	if (width >= least)
+		return 0;
+	(void)snprintf(what, sizeof(what), ": Loom fails where %s * %s is less than %s, %lld",
+	    f->param, f->times, other->param, (long long)least);
+	return say_cell(l, node, what);
 }
 
 /* ---- shapes ---- */
@@ -155,6 +198,32 @@ say_misread(struct look *l, const struct lm_node *node, size_t axes)
 	return say_cell(l, node, what);
 }
 
+/* Of a batch, or of a length that is known and not 0. */
+static int
+say_sequence(const struct look *l, const struct lm_node *node, uint64_t samples, uint64_t length)
+{
+	if (samples > 1)
+		return say_cell(l, node,
+		    ": Loom lets each sequence of a batch see those before it");
+	if (length > LOOM_POSITIONS)
+		return say_cell(l, node, ": Loom's attention goes wrong beyond 512 positions");
+	return 0;
+}
+
+/* Loom knows a sequence by its last axis, which no reshape of ours changes for it. */
+static int
+say_width(const struct look *l, const struct lm_node *node, uint64_t width)
+{
+	char what[100];
+
+	if (l->last[node->in[0]] == width)
+		return 0;
+	(void)snprintf(what, sizeof(what),
+	    ": Loom fails, where its last axis has %" PRIu64 " values, not %" PRIu64,
+	    l->last[node->in[0]], width);
+	return say_cell(l, node, what);
+}
+
 static int
 say_shape(struct look *l, const struct lm_cell_row *row, const struct lm_node *node)
 {
@@ -166,16 +235,34 @@ say_shape(struct look *l, const struct lm_cell_row *row, const struct lm_node *n
 		return 0;
 	for (i = 0; i < x->rank - n; i++)
 		samples *= x->dim[i];
+	if (row->rows == LM_ROWS_LEAK && say_width(l, node, x->dim[x->rank - 1]) < 0)
+		return -1;
 	if (row->rows == LM_ROWS_LEAK)
-		return samples > 1
-		    ? say_cell(l, node, ": Loom lets each sequence of a batch see those before it")
-		    : 0;
+		return say_sequence(l, node, samples, lm_trials_extent(&l->trials, node->in[0], 1));
 	if (samples != l->first[node->in[0]] && say_misread(l, node, n) < 0)
 		return -1;
 	if (!(l->flags & LM_FAULTS_NO_LENGTHS) && strcmp(row->reads[0], lm_cell_sequence) == 0 &&
 	    lm_trials_extent(&l->trials, node->in[0], n - 1) == 0)
 		return say_cell(l, node, ": Loom takes sequences of one length only");
 	return 0;
+}
+
+/* Loom's axes stay where nothing is a layer, and the last one where its layer keeps it. */
+static void
+pass_last(struct look *l, const struct lm_cell_row *row, const struct lm_node *node)
+{
+	const struct lm_shape *y;
+	size_t i;
+
+	for (i = 0; i < node->n_out; i++) {
+		y = &l->trials.first[node->out[i]];
+		l->last[node->out[i]] = y->rank > 0 ? y->dim[y->rank - 1] : 1;
+		if (node->n_in > 0 && node->in[0] != LM_ABSENT &&
+		    (row != NULL ? row->keeps
+				 : lm_cell_neutral(node->op->name) ||
+				lm_shape_same(&l->trials.first[node->in[0]], y)))
+			l->last[node->out[i]] = l->last[node->in[0]];
+	}
 }
 
 /* Loom's first axis stays, but where it makes rows of all that is there. */
@@ -190,7 +277,8 @@ pass_first(struct look *l, const struct lm_cell_row *row, const struct lm_node *
 		y = &l->trials.first[node->out[i]];
 		first = y->rank > 0 ? y->dim[0] : 1;
 		if (node->n_in > 0 && node->in[0] != LM_ABSENT &&
-		    (row != NULL || lm_cell_neutral(node->op->name)))
+		    (row != NULL || lm_cell_neutral(node->op->name) ||
+			lm_shape_same(&l->trials.first[node->in[0]], y)))
 			first = l->first[node->in[0]];
 		if (row != NULL && row->merges && lm_shape_count(y, &count) == 0 && y->rank > 0 &&
 		    y->dim[y->rank - 1] > 0)
@@ -216,13 +304,16 @@ say_all(struct look *l)
 				lm_shown(shown, node->name), node->op->name) < 0)
 				return -1;
 		} else if (row != NULL) {
-			if (say_slots(l, row, node) < 0 || say_params(l, row, node) < 0 ||
+			if ((!(l->flags & LM_FAULTS_SHAPES) &&
+				(say_slots(l, row, node) < 0 || say_params(l, row, node) < 0 ||
+				    say_narrow(l, row, node) < 0)) ||
 			    (row->skip && (l->flags & LM_FAULTS_OWN) && node->n_in > 1 &&
 				say_cell(l, node, " loses its skip") < 0) ||
 			    say_shape(l, row, node) < 0)
 				return -1;
 		}
 		pass_first(l, row, node);
+		pass_last(l, row, node);
 	}
 	return 0;
 }
@@ -238,11 +329,14 @@ look(const struct loom_model *m, unsigned flags, unsigned lead, struct lm_buf *l
 	int r = -1;
 
 	l.first = lm_arena_alloc(&l.arena, m->n_values, sizeof(*l.first), err);
-	if (l.first == NULL || lm_entity_try(&l.trials, &l.arena, m, lead, err) < 0)
+	l.last = lm_arena_alloc(&l.arena, m->n_values, sizeof(*l.last), err);
+	if (l.first == NULL || l.last == NULL ||
+	    lm_entity_try(&l.trials, &l.arena, m, lead, err) < 0)
 		goto out;
 	for (i = 0; i < m->n_inputs; i++) {
 		x = &l.trials.first[m->inputs[i].tensor];
 		l.first[m->inputs[i].tensor] = x->rank > 0 ? x->dim[0] : 1;
+		l.last[m->inputs[i].tensor] = x->rank > 0 ? x->dim[x->rank - 1] : 1;
 	}
 	r = say_all(&l);
 	*misread = l.misread;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const char batch_name[] = "batch";
+static const char batch_name[] = "batch", sequence_name[] = "s";
 
 /* ---- extents ---- */
 
@@ -191,7 +191,7 @@ reshape(struct lm_chain *c, struct lm_flow *f, const struct lm_extents *to, cons
 
 	if (dim == NULL)
 		return -1;
-	dim[0].text = batch_name;
+	dim[0].text = c->rows ? sequence_name : batch_name;
 	for (i = 0; i < to->n; i++)
 		dim[1 + i].value = to->dim[i];
 	node = lm_flow_node(c, name, ".reshape", "reshape", &f->value, 1, err);
@@ -200,9 +200,49 @@ reshape(struct lm_chain *c, struct lm_flow *f, const struct lm_extents *to, cons
 	i = (size_t)lm_layer_param(node->op, "shape");
 	node->param[i].dims.n = to->n + 1;
 	node->param[i].dims.dim = dim;
-	c->batch = 1;
+	c->batch = !c->rows;
 	f->now = *to;
 	return finish(c, f, node, err);
+}
+
+/* The input as it is declared so far is a sequence that nothing stands before. */
+static int
+is_sequence(const struct lm_chain *c)
+{
+	const struct lm_dims *dims = &c->entity->model->inputs[0].dims;
+
+	return dims->n > 0 && dims->dim[0].text != NULL;
+}
+
+int
+lm_flow_rows(struct lm_chain *c, struct lm_flow *f)
+{
+	struct lm_flow row = *f;
+	int sequence = is_sequence(c);
+
+	if (f->now.n < 2 || f->now.dim[0] != LM_OPEN || f->now.strict || c->length != 0 ||
+	    (c->batch && sequence))
+		return 0;
+	row.now.n--;
+	memmove(row.now.dim, f->now.dim + 1, row.now.n * sizeof(row.now.dim[0]));
+	if (lm_flow_count(&row.now) == 0)
+		return 0;
+	c->rows = sequence;
+	c->batch = !sequence;
+	*f = row;
+	return 1;
+}
+
+/* Does a layer that reads samples take each row of an open sequence for one? */
+static int
+reads_rows(const struct lm_flow *f, const struct lm_extents *want)
+{
+	int64_t count = 1;
+	size_t i;
+
+	for (i = 1; i < f->now.n; i++)
+		count *= f->now.dim[i];
+	return want->n >= f->now.n && lm_flow_count(want) == count;
 }
 
 int
@@ -211,6 +251,8 @@ lm_flow_adapt(struct lm_chain *c, struct lm_flow *f, const struct lm_extents *wa
 {
 	struct lm_extents to = settled(want);
 
+	if (reads_rows(f, want))
+		(void)lm_flow_rows(c, f);
 	if (f->now.n == 0 || meets(f, want) || to.n >= LOOM_RANK ||
 	    !settle_length(c, f, lm_flow_count(&to)))
 		return 0;

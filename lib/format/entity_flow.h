@@ -27,6 +27,7 @@ struct lm_flow {
 struct lm_chain {
 	struct lm_entity *entity;
 	int batch;	/* one axis stands before all, so that a reshape can name it */
+	int rows;	/* or nothing does, and the axis of the sequence is what it names */
 	int64_t length; /* of the sequences, where a layer decides it; or 0 */
 };
 
@@ -43,6 +44,11 @@ int lm_flow_adapt(struct lm_chain *, struct lm_flow *, const struct lm_extents *
 /* The last axes become one, by a node of that name and suffix. */
 int lm_flow_flatten(struct lm_chain *, struct lm_flow *, const char *name, const char *suffix,
     struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * Each row of an open sequence is a sample from here on; then nothing but the sequence may stand before
+ * the input's extents.  0: it cannot be.
+ */
+int lm_flow_rows(struct lm_chain *, struct lm_flow *);
 /* After a layer that reads some of the last axes and makes others. */
 void lm_flow_replace(struct lm_flow *, const struct lm_extents *read,
     const struct lm_extents *made);

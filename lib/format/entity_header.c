@@ -5,6 +5,7 @@
 #include "format/entity_plan.h"
 #include "format/gotext.h"
 #include "format/graph.h"
+#include "format/lower.h"
 #include "num/bytes.h"
 
 /* ---- the network ---- */
@@ -16,7 +17,7 @@ struct number {
 };
 
 static void
-field_number(const struct lm_cell_field *f, const struct lm_node *node, struct number *out)
+field_number(const struct lm_cell_field *f, const struct lm_node *node, struct lm_cell_number *out)
 {
 	int p = lm_layer_param(node->op, f->param);
 	const struct lm_param *param = &node->op->params[p];
@@ -50,12 +51,13 @@ extent_number(const struct lm_entity_plan *plan, const char *const names[LM_CELL
 	return 0;
 }
 
-static struct number
+/* 0 where the layer's type has no such key, or it need not be written. */
+static struct lm_cell_number
 find_number(const struct lm_entity_plan *plan, const struct lm_cell_row *row,
     const struct lm_node *node, const char *key)
 {
 	const struct lm_cell_field *f = row->field;
-	struct number found = { 0, 0 };
+	struct lm_cell_number found = { key, 0, 0 };
 
 	for (; f < row->field + LM_CELL_FIELDS && f->param != NULL; f++)
 		if (strcmp(f->key, key) == 0) {
@@ -68,16 +70,23 @@ find_number(const struct lm_entity_plan *plan, const struct lm_cell_row *row,
 	return found;
 }
 
-static int
-put_numbers(struct lm_buf *buf, const struct lm_entity_plan *plan, const struct lm_cell_row *row,
-    const struct lm_node *node, struct loom_error *err)
+int
+lm_entity_numbers(struct lm_buf *buf, const struct lm_entity_plan *plan,
+    const struct lm_cell_row *row, const struct lm_node *node, const struct lm_cell_number *given,
+    size_t n, struct loom_error *err)
 {
-	struct number number;
+	struct lm_cell_number number;
 	const char *key;
-	size_t i;
+	size_t i, k;
 
 	for (i = 0; (key = lm_entity_key(i)) != NULL; i++) {
-		number = find_number(plan, row, node, key);
+		for (k = 0; k < n && strcmp(given[k].key, key) != 0; k++)
+			;
+		memset(&number, 0, sizeof(number));
+		if (k < n)
+			number = given[k];
+		else if (node != NULL)
+			number = find_number(plan, row, node, key);
 		if (number.integer == 0 && number.real == 0)
 			continue;
 		if (lm_buf_printf(buf, err, ",\"%s\":", key) < 0)
@@ -107,7 +116,7 @@ put_layer(struct lm_buf *buf, const struct lm_entity_plan *plan, const struct lm
 		"\"dtype\":\"%s\"",
 		role->cell > 0 ? "," : "", role->cell, role->row->type, activation_name(role, node),
 		role->dtype->name) < 0 ||
-	    put_numbers(buf, plan, role->row, node, err) < 0)
+	    lm_entity_numbers(buf, plan, role->row, node, NULL, 0, err) < 0)
 		return -1;
 	return lm_buf_str(buf, ",\"softmax_type\":\"Standard\"}", err);
 }
@@ -123,7 +132,9 @@ put_network(struct lm_buf *buf, const struct lm_entity_plan *plan, struct loom_e
 		"\"cols\":%d,\"layers_per_cell\":%zu,\"layers\":[",
 		one, one, one, plan->n_cells) < 0)
 		return -1;
-	for (i = 0; i < plan->model->n_nodes; i++)
+	if (plan->lowered != NULL && lm_lower_specs(plan, buf, err) < 0)
+		return -1;
+	for (i = 0; plan->lowered == NULL && i < plan->model->n_nodes; i++)
 		if (plan->roles[i].kind == LM_ROLE_LAYER &&
 		    put_layer(buf, plan, plan->model->nodes[i], &plan->roles[i], err) < 0)
 			return -1;

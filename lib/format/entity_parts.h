@@ -33,6 +33,7 @@ struct lm_cell_field {
 struct lm_cell_fixed {
 	const char *param, *word;
 	double number;
+	const char *with; /* it matters only where this parameter is not Loom's either; or NULL */
 };
 
 enum lm_cell_rows {
@@ -107,8 +108,20 @@ const char *lm_cell_types(char *dst, size_t size);
 const char *lm_combine_modes(char *dst, size_t size);
 int lm_softmax_known(const char *name);
 
+/* The activation that is this operation, whatever its parameters; NULL. */
+const struct lm_activation_row *lm_activation_by_op(const char *op);
+
 /* The index of word among the names of an enumeration, or -1. */
 int64_t lm_param_word(const struct lm_param *, const char *word);
+/*
+ * Can this parameter change what node computes, where another like it is the same but for such
+ * parameters?  What becomes of a hidden score does not matter where there is no mask.
+ */
+int lm_cell_matters(const struct lm_cell_row *, const struct lm_node *, const struct lm_node *other,
+    size_t param);
+int lm_param_same(const struct lm_param *, const union lm_value *, const union lm_value *);
+int lm_param_text(struct lm_buf *, const struct lm_param *, const union lm_value *,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 /* ---- a checkpoint that is being read ---- */
 
@@ -207,6 +220,8 @@ int lm_cell_extent(const struct lm_entity_cell *, const struct lm_node *, const 
 /* What plain Loom makes of a node: the same one with the parameters that a spec would give it. */
 int lm_cell_twin(struct lm_arena *, const struct lm_cell_row *, const struct lm_node *,
     struct lm_node *twin, struct loom_error *) LOOM_MUST_CHECK;
+/* The parameter only says whether slots of the layer's blob are there, which can be written as others. */
+int lm_cell_filled(const struct lm_cell_row *, const struct lm_node *, size_t param);
 /* The slots of the layer's blob in both, wanted or not, have the same shapes. */
 int lm_cell_same_layout(const struct lm_cell_row *, const struct lm_node *, const struct lm_node *,
     struct loom_error *) LOOM_MUST_CHECK;

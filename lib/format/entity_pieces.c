@@ -24,8 +24,8 @@ has_bytes(const struct lm_weight *w)
 
 /* ---- pieces ---- */
 
-static int
-add_piece(struct lm_entity_plan *plan, const struct lm_node *node, size_t slot,
+int
+lm_entity_add_piece(struct lm_entity_plan *plan, const struct lm_node *node, size_t slot,
     const struct lm_dtype *dtype, enum lm_fill fill, struct loom_error *err)
 {
 	struct lm_piece *piece = &plan->pieces[plan->n_pieces++];
@@ -62,6 +62,22 @@ fill_of(const struct lm_cell_row *row, const struct lm_node *node, size_t slot)
 
 /* ---- blobs ---- */
 
+int
+lm_entity_add_main(struct lm_entity_plan *plan, const struct lm_cell_row *row,
+    const struct lm_dtype *dtype, const struct lm_node *node, struct loom_error *err)
+{
+	struct lm_planned *blob = &plan->blobs[plan->n_blobs - 1];
+	size_t i;
+
+	for (i = 0; i < row->main; i++) {
+		if (node->weight[i].dtype != NULL)
+			blob->scale = node->weight[i].scale;
+		if (lm_entity_add_piece(plan, node, i, dtype, fill_of(row, node, i), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* A layer's own. */
 static int
 add_main(struct lm_entity_plan *plan, const struct lm_role *role, const struct lm_node *node,
@@ -69,7 +85,6 @@ add_main(struct lm_entity_plan *plan, const struct lm_role *role, const struct l
 {
 	struct lm_planned *blob = &plan->blobs[plan->n_blobs];
 	char path[LM_SIDECAR_PATH];
-	size_t i;
 
 	if (role->row->main == 0)
 		return 0;
@@ -81,13 +96,7 @@ add_main(struct lm_entity_plan *plan, const struct lm_role *role, const struct l
 	blob->native = blob->scaled = 1;
 	blob->scale = 1;
 	plan->n_blobs++;
-	for (i = 0; i < role->row->main; i++) {
-		if (node->weight[i].dtype != NULL)
-			blob->scale = node->weight[i].scale;
-		if (add_piece(plan, node, i, role->dtype, fill_of(role->row, node, i), err) < 0)
-			return -1;
-	}
-	return 0;
+	return lm_entity_add_main(plan, role->row, role->dtype, node, err);
 }
 
 /* Of one slot: beside a layer, or under the node's name. */
@@ -114,7 +123,7 @@ add_single(struct lm_entity_plan *plan, const struct lm_role *role, const struct
 	if (blob->path == NULL)
 		return -1;
 	plan->n_blobs++;
-	return add_piece(plan, node, slot, w->dtype, LM_FILL_NONE, err);
+	return lm_entity_add_piece(plan, node, slot, w->dtype, LM_FILL_NONE, err);
 }
 
 static int
@@ -134,8 +143,8 @@ add_blobs(struct lm_entity_plan *plan, const struct lm_role *role, const struct 
 	return 0;
 }
 
-static int
-place_blobs(struct lm_entity_plan *plan, struct loom_error *err)
+int
+lm_entity_place_blobs(struct lm_entity_plan *plan, struct loom_error *err)
 {
 	uint64_t at = 0, bytes;
 	size_t i;
@@ -174,5 +183,5 @@ lm_entity_plan_blobs(struct lm_entity_plan *plan, struct loom_error *err)
 	if (plan->n_blobs > LM_ENTITY_MOST)
 		return lm_fail(err, LOOM_EUNSUPPORTED, "%zu weights, more than %d", plan->n_blobs,
 		    LM_ENTITY_MOST);
-	return place_blobs(plan, err);
+	return lm_entity_place_blobs(plan, err);
 }

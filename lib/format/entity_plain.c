@@ -126,15 +126,17 @@ add_node(struct lm_chain *c, struct lm_entity_cell *cell, const struct lm_node *
 	return node;
 }
 
-/* As Loom: no sum of values that are not equally many. */
+/* As Loom: no sum of values that are not equally many; a sequence may have become rows meanwhile. */
 static int
 can_add(const struct lm_extents *a, const struct lm_extents *b)
 {
 	int64_t n = lm_flow_count(a);
+	size_t i = a->n > 1 && a->dim[0] == LM_OPEN, k = b->n > 1 && b->dim[0] == LM_OPEN;
 
-	if (n != 0 || lm_flow_count(b) != 0)
+	if (n != 0 && lm_flow_count(b) != 0)
 		return n == lm_flow_count(b);
-	return a->n == b->n && memcmp(a->dim, b->dim, a->n * sizeof(a->dim[0])) == 0;
+	return a->n - i == b->n - k &&
+	    memcmp(a->dim + i, b->dim + k, (a->n - i) * sizeof(a->dim[0])) == 0;
 }
 
 /* What the layer reads, and what it adds where it is one that adds what the layer before it took. */
@@ -230,7 +232,7 @@ add_branch(struct lm_chain *c, struct lm_entity_cell *cell, struct lm_flow *f,
 {
 	if (add_cell(c, cell, f, NULL, err) < 0)
 		return -1;
-	if (f->now.n > 1 && lm_flow_count(&f->now) == 0)
+	if (f->now.n > 1 && lm_flow_count(&f->now) == 0 && !lm_flow_rows(c, f))
 		return lm_fail(err, LOOM_EUNSUPPORTED,
 		    "%s: a branch that yields sequences, which cannot be run", cell->name);
 	return lm_flow_flatten(c, f, cell->name, ".row", err);
@@ -447,7 +449,7 @@ settle_input(struct lm_chain *c, struct loom_error *err)
 	struct lm_dim *dim;
 	size_t n = 0, i;
 
-	if (!c->batch && c->length == 0)
+	if (!c->batch && !c->rows && c->length == 0)
 		return 0;
 	dim = lm_arena_alloc(&c->entity->model->arena, in->dims.n + 2, sizeof(*dim), err);
 	if (dim == NULL)
@@ -463,7 +465,7 @@ settle_input(struct lm_chain *c, struct loom_error *err)
 			dim[n].value = c->length;
 		}
 	}
-	in->any = !c->batch;
+	in->any = !c->batch && !c->rows;
 	in->dims.n = n;
 	in->dims.dim = dim;
 	return 0;

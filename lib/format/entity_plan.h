@@ -32,6 +32,15 @@ struct lm_role {
 	size_t cell;
 };
 
+/* A number of a spec by its key: the one that is not 0; both are where it need not be written. */
+struct lm_cell_number {
+	const char *key;
+	int64_t integer;
+	double real;
+};
+
+struct lm_lowered; /* format/lower.h */
+
 /* A blob of the index; the bytes of pieces follow each other in it. */
 struct lm_planned {
 	const char *path;
@@ -41,6 +50,8 @@ struct lm_planned {
 	int late;	    /* its bytes stand behind all others */
 	uint64_t values, offset, bytes;
 	unsigned char *held; /* bytes of a late one */
+	const struct lm_lowered
+	    *made; /* the layer whose values are made of held weights; or NULL */
 };
 
 /* What a layer's blob holds for a slot that the node does not have. */
@@ -68,6 +79,9 @@ struct lm_entity_plan {
 	size_t n_cells, n_blobs, n_pieces;
 	struct lm_planned *blobs;
 	struct lm_piece *pieces; /* in the order of nodes and slots */
+	/* Of a lowered network: its layers, and by slot the bytes of the node at hand. */
+	const struct lm_lowered *lowered;
+	struct lm_buf *held;
 };
 
 /* plain: leave the bridge section out if possible; plan->plain says whether it was. */
@@ -75,6 +89,13 @@ int lm_entity_plan(struct lm_entity_plan *, const struct loom_model *, int plain
     struct loom_error *) LOOM_MUST_CHECK;
 /* Blobs and pieces of a plan whose roles are settled; a second time too. */
 int lm_entity_plan_blobs(struct lm_entity_plan *, struct loom_error *) LOOM_MUST_CHECK;
+/* A slot of the last blob; then the slots of a layer, and its scale. */
+int lm_entity_add_piece(struct lm_entity_plan *, const struct lm_node *, size_t slot,
+    const struct lm_dtype *, enum lm_fill, struct loom_error *) LOOM_MUST_CHECK;
+int lm_entity_add_main(struct lm_entity_plan *, const struct lm_cell_row *, const struct lm_dtype *,
+    const struct lm_node *, struct loom_error *) LOOM_MUST_CHECK;
+/* Where the blobs lie. */
+int lm_entity_place_blobs(struct lm_entity_plan *, struct loom_error *) LOOM_MUST_CHECK;
 /*
  * Would the file without the section be read as the same network, and does Loom compute it?  1 or 0;
  * the plan is one of such a file.
@@ -84,12 +105,18 @@ int lm_entity_is_plain(struct lm_entity_plan *, struct loom_error *) LOOM_MUST_C
 int lm_entity_header(const struct lm_entity_plan *, struct lm_buf *, int info,
     struct loom_error *) LOOM_MUST_CHECK;
 
+/* The numbers of a layer's spec: those that are given, else the node's, which may be NULL. */
+int lm_entity_numbers(struct lm_buf *, const struct lm_entity_plan *, const struct lm_cell_row *,
+    const struct lm_node *, const struct lm_cell_number *, size_t n,
+    struct loom_error *) LOOM_MUST_CHECK;
+
 /* ---- what Loom does with it ---- */
 
 enum {
 	LM_FAULTS_OWN = 1,	   /* nodes that are no layers are left out by Loom */
 	LM_FAULTS_NO_SIDECARS = 2, /* biases that stand beside a layer are not spoken of */
-	LM_FAULTS_NO_LENGTHS = 4   /* nor that sequences have one length */
+	LM_FAULTS_NO_LENGTHS = 4,  /* nor that sequences have one length */
+	LM_FAULTS_SHAPES = 8	   /* only of samples and sequences */
 };
 
 /*

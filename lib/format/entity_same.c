@@ -2,7 +2,6 @@
  * entity_same: can plain Loom express a network?  The file without the bridge section is read as any
  * other, and what that gives is compared with the network.
  */
-#include <math.h>
 #include <string.h>
 
 #include "format/entity_plan.h"
@@ -103,52 +102,17 @@ read_back(struct lm_entity_plan *plan, struct loom_model *model, struct loom_err
 
 /* ---- comparing ---- */
 
-/* It only says whether there are slots that are written as zeros or ones where they are not. */
-static int
-is_filled(const struct lm_node *node, size_t p)
-{
-	const struct lm_cell_row *row = lm_cell_by_op(node->op->name);
-	size_t i;
-
-	for (i = 0; row != NULL && i < row->main; i++)
-		if (node->op->slots[i].when == (int)p + 1)
-			return 1;
-	return 0;
-}
-
-static int
-same_lists(const struct lm_dims *a, const struct lm_dims *b)
-{
-	size_t i;
-
-	if (a->n != b->n)
-		return 0;
-	for (i = 0; i < a->n; i++)
-		if (a->dim[i].value != b->dim[i].value)
-			return 0;
-	return 1;
-}
-
 static int
 same_params(const struct lm_node *a, const struct lm_node *b)
 {
-	const struct lm_param *param;
+	const struct lm_cell_row *row = lm_cell_by_op(a->op->name);
 	size_t i;
 
-	for (i = 0; i < lm_layer_params(a->op); i++) {
-		param = &a->op->params[i];
-		if (is_filled(a, i))
-			continue;
-		if (param->kind == LM_IS_INTS || param->kind == LM_IS_DIMS) {
-			if (!same_lists(&a->param[i].dims, &b->param[i].dims))
-				return 0;
-		} else if (param->kind == LM_IS_REAL || param->kind == LM_IS_MAYBE) {
-			if (a->param[i].real != b->param[i].real &&
-			    !(isnan(a->param[i].real) && isnan(b->param[i].real)))
-				return 0;
-		} else if (a->param[i].i != b->param[i].i)
+	for (i = 0; i < lm_layer_params(a->op); i++)
+		if ((row == NULL ||
+			(!lm_cell_filled(row, a, i) && lm_cell_matters(row, a, b, i))) &&
+		    !lm_param_same(&a->op->params[i], &a->param[i], &b->param[i]))
 			return 0;
-	}
 	return 1;
 }
 

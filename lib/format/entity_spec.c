@@ -279,6 +279,17 @@ lm_cell_twin(struct lm_arena *arena, const struct lm_cell_row *row, const struct
 }
 
 int
+lm_cell_filled(const struct lm_cell_row *row, const struct lm_node *node, size_t p)
+{
+	size_t i;
+
+	for (i = 0; i < row->main; i++)
+		if (node->op->slots[i].when == (int)p + 1)
+			return 1;
+	return 0;
+}
+
+int
 lm_cell_same_layout(const struct lm_cell_row *row, const struct lm_node *a, const struct lm_node *b,
     struct loom_error *err)
 {

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "format/entity_plan.h"
+#include "format/lower.h"
 #include "format/weight.h"
 #include "num/bytes.h"
 
@@ -10,6 +10,7 @@ struct lm_entity_writer {
 	struct lm_entity_plan plan;
 	struct lm_sink *sink;
 	size_t next; /* piece whose bytes come next */
+	size_t made; /* blobs before this one are written, of a lowered network */
 	/* Types of less than a byte: the bits of the blob at hand that fill no byte yet. */
 	unsigned carry, n_carry;
 };
@@ -81,6 +82,8 @@ put_bytes(struct lm_entity_writer *w, struct lm_piece *piece, const void *p, siz
 
 	if (blob->late)
 		return hold(w, blob, piece->done, p, n, err);
+	if (blob->made != NULL)
+		return lm_lower_hold(&w->plan, piece, p, n, err);
 	if (blob->dtype->bits >= 8)
 		return lm_sink_write(w->sink, p, n, err);
 	last = ends &&
@@ -108,7 +111,7 @@ put_fill(struct lm_entity_writer *w, struct lm_piece *piece, struct loom_error *
 	return 0;
 }
 
-/* To the next piece that lacks bytes of the caller's. */
+/* To the next piece that lacks bytes of the caller's; what is made of those before it is written. */
 static int
 advance(struct lm_entity_writer *w, struct loom_error *err)
 {
@@ -116,26 +119,31 @@ advance(struct lm_entity_writer *w, struct loom_error *err)
 
 	for (; w->next < w->plan.n_pieces; w->next++) {
 		piece = &w->plan.pieces[w->next];
+		if (lm_lower_emit(&w->plan, &w->made, piece->blob, w->sink, err) < 0)
+			return -1;
 		if (piece->fill != LM_FILL_NONE && put_fill(w, piece, err) < 0)
 			return -1;
 		if (piece->done < piece->bytes)
-			break;
+			return 0;
 	}
-	return 0;
+	return lm_lower_emit(&w->plan, &w->made, w->plan.n_blobs, w->sink, err);
 }
 
 /* ---- one pass ---- */
 
 static int
-begin(struct lm_entity_writer *w, const struct loom_model *model, int plain, struct loom_error *err)
+begin(struct lm_entity_writer *w, const struct loom_model *model, enum lm_entity_how how,
+    struct loom_error *err)
 {
 	struct lm_buf head;
 	int r;
 
-	if (lm_entity_plan(&w->plan, model, plain, err) < 0 || check_scales(&w->plan, err) < 0)
+	if (lm_entity_plan(&w->plan, model, how != LM_ENTITY_FULL, err) < 0 ||
+	    (how == LM_ENTITY_LOWERED && lm_lower_plan(&w->plan, err) < 0) ||
+	    check_scales(&w->plan, err) < 0)
 		return -1;
 	lm_buf_init(&head, (size_t)LM_ENTITY_HEADER * 2);
-	r = lm_entity_header(&w->plan, &head, !plain, err);
+	r = lm_entity_header(&w->plan, &head, how == LM_ENTITY_FULL, err);
 	if (r == 0)
 		r = lm_sink_write(w->sink, head.data, head.len, err);
 	lm_buf_release(&head);
@@ -144,7 +152,7 @@ begin(struct lm_entity_writer *w, const struct loom_model *model, int plain, str
 
 int
 lm_entity_begin(struct lm_entity_writer **out, const struct loom_model *model, struct lm_sink *sink,
-    int plain, struct loom_error *err)
+    enum lm_entity_how how, struct loom_error *err)
 {
 	struct lm_entity_writer *w = lm_alloc(1, sizeof(*w), err);
 
@@ -152,7 +160,7 @@ lm_entity_begin(struct lm_entity_writer **out, const struct loom_model *model, s
 	if (w == NULL)
 		return -1;
 	w->sink = sink;
-	if (begin(w, model, plain, err) < 0) {
+	if (begin(w, model, how, err) < 0) {
 		lm_entity_free(w);
 		return -1;
 	}
@@ -202,6 +210,7 @@ lm_entity_free(struct lm_entity_writer *w)
 {
 	if (w == NULL)
 		return;
+	lm_lower_release(&w->plan);
 	lm_arena_release(&w->plan.arena);
 	lm_free(w);
 }
@@ -242,19 +251,20 @@ write_weights(struct lm_entity_writer *w, struct loom_error *err)
 }
 
 int
-lm_entity_save(const struct loom_model *model, struct lm_sink *sink, int plain,
+lm_entity_save(const struct loom_model *model, struct lm_sink *sink, enum lm_entity_how how,
     struct loom_error *err)
 {
 	const struct lm_entity_document *document = lm_entity_document(model);
 	struct lm_entity_writer *w;
 	int r;
 
-	if (document != NULL && document->head != NULL && !(plain && document->bridge)) {
+	if (document != NULL && document->head != NULL &&
+	    (how == LM_ENTITY_FULL || (how == LM_ENTITY_PLAIN && !document->bridge))) {
 		if (lm_sink_write(sink, document->head, document->head_size, err) < 0)
 			return -1;
 		return lm_sink_write(sink, document->payload, document->payload_size, err);
 	}
-	if (lm_entity_begin(&w, model, sink, plain, err) < 0)
+	if (lm_entity_begin(&w, model, sink, how, err) < 0)
 		return -1;
 	r = write_weights(w, err);
 	lm_entity_free(w);

@@ -201,10 +201,11 @@ static int
 set_fixed(const struct lm_building *b, struct lm_node *node, const struct lm_fixed *fixed)
 {
 	int i = lm_layer_param(node->op, fixed->param);
-	const struct lm_param *param = &node->op->params[i];
+	const struct lm_param *param;
 
 	if (i < 0)
 		return 0;
+	param = &node->op->params[i];
 	if (param->kind == LM_IS_REAL || param->kind == LM_IS_MAYBE)
 		node->param[i].real = fixed->real;
 	else if (fixed->word != NULL)
@@ -273,7 +274,7 @@ stretch(const struct lm_building *b, struct lm_node *node)
 	for (n = 0; n < is->n; n++) {
 		rest = b->extent[n + 1] + 2 * is->dim[n].value - k;
 		dim[n] = is->dim[n];
-		if (rest < 0 && rest > -lm_building_integer(b, LM_REQ_STRIDE))
+		if (rest < 0 && -rest < lm_building_integer(b, LM_REQ_STRIDE))
 			dim[n].value -= rest;
 	}
 	node->param[i].dims.dim = dim;

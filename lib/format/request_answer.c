@@ -241,7 +241,7 @@ write_entity(struct answering *a, const char *path)
 		options.output = path;
 	if (lm_stream_sink(&options, &sink, a->err) < 0)
 		return -1;
-	r = lm_entity_save(a->model, sink, 1, a->err);
+	r = lm_entity_save(a->model, sink, lm_stream_how(&options, LM_ENTITY_PLAIN), a->err);
 	if (r == 0)
 		r = lm_sink_commit(sink, a->err);
 	lm_sink_free(sink);

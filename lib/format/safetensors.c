@@ -9,6 +9,8 @@
 
 enum { LONGEST = 100000000, ALIGN = 8 }; /* of a header; the reference reader's limit */
 
+#define METADATA "__metadata__" /* a member of the header that is no tensor */
+
 static const struct row {
 	const char *name;
 	enum lm_dtype_id id;
@@ -162,7 +164,7 @@ put_header(struct loom_tensors *t, json_t *root, struct loom_error *err)
 	if (!json_is_object(root))
 		return lm_fail(err, LOOM_EFORMAT, "the header is not a JSON object");
 	json_object_foreach(root, name, value) {
-		if (strcmp(name, "__metadata__") == 0)
+		if (strcmp(name, METADATA) == 0)
 			r = check_metadata(value, err);
 		else
 			r = put_entry(t, name, value, err);
@@ -291,6 +293,9 @@ put_description(struct lm_buf *buf, const struct loom_tensor *t, uint64_t *place
 		return lm_fail(err, LOOM_EUNSUPPORTED,
 		    "tensor %s is %s, which .safetensors cannot hold", lm_shown(shown, t->name),
 		    dtype->name);
+	if (strcmp(t->name, METADATA) == 0)
+		return lm_fail(err, LOOM_EUNSUPPORTED,
+		    "a tensor called %s, which .safetensors cannot hold", METADATA);
 	if (lm_quote(buf, t->name, err) < 0 ||
 	    lm_buf_printf(buf, err, ":{\"dtype\":\"%s\",\"shape\":[", code) < 0)
 		return -1;

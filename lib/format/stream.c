@@ -370,6 +370,14 @@ lm_stream_sink(const struct loom_stream_options *options, struct lm_sink **sink,
 	return lm_sink_open(sink, options->output, err);
 }
 
+enum lm_entity_how
+lm_stream_how(const struct loom_stream_options *options, enum lm_entity_how usual)
+{
+	if (options->lower)
+		return LM_ENTITY_LOWERED;
+	return options->plain ? LM_ENTITY_PLAIN : usual;
+}
+
 static int
 write_all(struct lm_stream *s, struct loom_error *err)
 {
@@ -378,7 +386,8 @@ write_all(struct lm_stream *s, struct loom_error *err)
 
 	if (lm_stream_sink(s->options, &sink, err) < 0)
 		return -1;
-	r = lm_entity_begin(&s->writer, s->model, sink, s->options->plain, err);
+	r = lm_entity_begin(&s->writer, s->model, sink, lm_stream_how(s->options, LM_ENTITY_FULL),
+	    err);
 	if (r == 0)
 		r = lm_stream_copy(s, err);
 	if (r == 0)
@@ -389,7 +398,8 @@ write_all(struct lm_stream *s, struct loom_error *err)
 		r = lm_sink_commit(sink, err);
 	lm_entity_free(s->writer);
 	lm_sink_free(sink);
-	return r;
+	return r < 0 && err->code == LOOM_EUNSUPPORTED ? lm_fail_in(err, lm_source_name(s->source))
+						       : r;
 }
 
 static int

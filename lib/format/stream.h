@@ -49,6 +49,9 @@ int lm_stream_copy(struct lm_stream *, struct loom_error *) LOOM_MUST_CHECK;
 /* Where the stream turns float64 into float32, it does. */
 int lm_stream_narrows(const struct lm_stream *, const struct lm_dtype *);
 
+/* How the checkpoint is to be written; usual: where the options do not say. */
+enum lm_entity_how lm_stream_how(const struct loom_stream_options *, enum lm_entity_how usual);
+
 /* A sink for options->output, standard output being announced to the caller first. */
 int lm_stream_sink(const struct loom_stream_options *, struct lm_sink **,
     struct loom_error *) LOOM_MUST_CHECK;

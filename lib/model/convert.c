@@ -1,6 +1,7 @@
 /* convert: values on their way into a run and out of it. */
 #include "model/convert.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "num/bytes.h"
@@ -14,6 +15,17 @@ changed(const struct lm_dtype *to, const struct lm_dtype *from, size_t at, const
 {
 	return lm_fail(err, LOOM_ESHAPE, "expected %s, found %s whose value %zu is %s", to->name,
 	    from->name, at, value);
+}
+
+static const char *
+value_text(char text[LM_TEXT_SIZE], double v)
+{
+	if (isnan(v))
+		return "nan";
+	if (isinf(v))
+		return v < 0 ? "-inf" : "inf";
+	(void)lm_text_f64(text, v);
+	return text;
 }
 
 /* Integers of 64 bits: the only ones that binary64 does not hold. */
@@ -41,17 +53,15 @@ from_narrow(int64_t *dst, const struct lm_dtype *to, const struct lm_dtype *from
     const unsigned char *src, size_t count, struct loom_error *err)
 {
 	double v[PIECE];
-	char text[32];
+	char text[LM_TEXT_SIZE];
 	size_t at, i, n;
 
 	for (at = 0; at < count; at += n) {
 		n = count - at < PIECE ? count - at : PIECE;
 		from->to_f64(v, src, at, n);
 		for (i = 0; i < n; i++) {
-			if (!(v[i] >= -0x1p63 && v[i] < 0x1p63) || v[i] != (double)(int64_t)v[i]) {
-				text[lm_text_f64(text, v[i])] = '\0';
-				return changed(to, from, at + i, text, err);
-			}
+			if (!(v[i] >= -0x1p63 && v[i] < 0x1p63) || v[i] != (double)(int64_t)v[i])
+				return changed(to, from, at + i, value_text(text, v[i]), err);
 			dst[at + i] = (int64_t)v[i];
 		}
 	}

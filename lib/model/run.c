@@ -147,6 +147,16 @@ loom_run_set(struct loom_run *run, size_t i, const struct loom_tensor *t, struct
 	return 0;
 }
 
+/* What is said of a value comes to name whose it is. */
+static int
+fail_value(const char *what, const char *name, struct loom_error *err)
+{
+	char text[sizeof(err->text)];
+
+	memcpy(text, err->text, sizeof(text));
+	return lm_fail(err, err->code, "%s %.80s: %.300s", what, name, text);
+}
+
 static int
 convert_inputs(struct loom_run *run, struct loom_error *err)
 {
@@ -160,7 +170,7 @@ convert_inputs(struct loom_run *run, struct loom_error *err)
 		if (lm_shape_count(&run->wanted[i], &count) < 0 ||
 		    lm_convert(m->inputs[i].dtype, run->values[m->inputs[i].tensor].data, from,
 			run->given[i].data, (size_t)count, err) < 0)
-			return lm_fail_in(err, m->inputs[i].name);
+			return fail_value("input", m->inputs[i].name, err);
 	}
 	return 0;
 }
@@ -251,7 +261,7 @@ convert_fed(struct loom_run *run, struct loom_error *err)
 		if (lm_shape_count(&found, &count) < 0 ||
 		    lm_convert(run->fed[i].shape->dtype, run->fed[i].data, found.dtype, t->data,
 			(size_t)count, err) < 0)
-			return lm_fail_in(err, run->model->values[i].name);
+			return fail_value("fed value", run->model->values[i].name, err);
 	}
 	return 0;
 }

@@ -102,6 +102,16 @@ two_layers='[{"w": [[1, 2], [-1, 1]], "b": [0.5, 0], "act": "relu"}]'
 	PY
 }
 
+@test "infer: --taps: a node that is called as the metadata of .safetensors is refused" {
+	net '[{"w": [[1]]}]' | sed 's/net\.0/__metadata__/g' >net.stream || return
+	loom-stream <net.stream >net.entity
+	npy '[[1]]' >x.npy
+	loom-infer -m net.entity -o y.npy x.npy
+	run --separate-stderr -3 loom-infer -m net.entity -t taps.safetensors -o z.npy x.npy
+	[ "$stderr" = "loom-infer: taps.safetensors: a tensor called __metadata__, which .safetensors cannot hold" ]
+	[ ! -e taps.safetensors ]
+}
+
 @test "infer: --taps changes nothing where an input is read again after other nodes" {
 	for activation in silu relu2; do
 		case=$FIXTURES/layers/swiglu/$activation-bias-by-nodes
@@ -191,7 +201,7 @@ for name, a in sorted(load_file(sys.argv[1]).items()): print(name, a.tolist())' 
 	loom-stream <"$FIXTURES/layers/add/int64/net.stream" >net.entity
 	tensors fed.npz 'x=np.array([[1, 2], [3.5, 4]])'
 	run --separate-stderr -3 loom-infer -m net.entity -F fed.npz -o z "$FIXTURES/layers/add/int64/in.npz"
-	[ "$stderr" = "loom-infer: x: expected int64, found float64 whose value 2 is 3.5" ]
+	[ "$stderr" = "loom-infer: net.entity: fed value x: expected int64, found float64 whose value 2 is 3.5" ]
 	[ ! -e z ]
 }
 
@@ -280,10 +290,12 @@ for name, a in sorted(load_file(sys.argv[1]).items()): print(name, a.tolist())' 
 @test "infer: integers are refused where a value would change" {
 	cp "$FIXTURES/layers/add/int64/net.stream" .
 	loom-stream <net.stream >net.entity
-	"$PYTHON" -c 'import numpy as n; n.savez("x.npz", x=n.array([[1.5, 2]]), y=n.array([1, 2]))'
-	run --separate-stderr -3 loom-infer -m net.entity --raw f32 -o y x.npz
-	[ "$stderr" = "loom-infer: x: expected int64, found float64 whose value 0 is 1.5" ]
-	[ ! -e y ]
+	for value in 1.5 nan inf -inf 1e300; do
+		"$PYTHON" -c "import numpy as n; n.savez('x.npz', x=n.array([[float('$value'), 2]]), y=n.array([1, 2]))"
+		run --separate-stderr -3 loom-infer -m net.entity --raw f32 -o y x.npz
+		[ "$stderr" = "loom-infer: net.entity: input x: expected int64, found float64 whose value 0 is ${value/e/e+}" ]
+		[ ! -e y ]
+	done
 }
 
 @test "infer: integers that overflow are refused" {

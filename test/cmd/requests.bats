@@ -80,6 +80,7 @@ refused() {
 	refused 'layer 0: \"kind\" is \"CNN1\", not \"cnn1\"' < <(recorded "cnn1: kind in capitals")
 	refused 'layer 0: \"in_channels\" is 1, but the request'"'"'s is 2' < <(recorded "cnn1: wrong channels")
 	refused 'layer 1: \"input_length\" is 5, but what the layer before gives is 4' < <(recorded "cnn1: second layer too long")
+	refused 'node 0 (conv1): stride holds -9223372036854775808, expected 1 to 1048576' < <(changed cnn1 'l.update(stride=-2**63, kernel_size=100)')
 	refused 'layer 0: \"q_weights\" has 15 numbers, expected 16' < <(recorded "mha: too few q_weights")
 	refused 'layer 0: \"o_bias\" has 5 numbers, expected 4' < <(recorded "mha: too many o_bias")
 	refused 'layer 0: \"i_weights\" has 11 numbers, expected 12' < <(recorded "lstm: too few i_weights")

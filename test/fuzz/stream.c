@@ -13,6 +13,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	options.plain = size % 2 != 0;
 	options.keep_dtype = size % 3 == 0;
+	options.lower = size % 5 == 0;
 	lm_buf_init(&notes, 4096);
 	if (lm_source_memory(&source, data, size, "fuzz", &err) == 0)
 		(void)!lm_stream_convert(source, &options, &notes, &err);

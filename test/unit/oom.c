@@ -1,6 +1,6 @@
 /*
- * Every allocation fails once, and from some point on all do: opening, saving, showing and running a
- * checkpoint then report it, and leave nothing alive.
+ * Every allocation fails once, and from some point on all do: opening, saving, lowering, showing and
+ * running a checkpoint then report it, and leave nothing alive.
  */
 #include <assert.h>
 #include <jansson.h>
@@ -12,12 +12,13 @@
 #include "heap.h"
 
 struct work {
+	const char *path;
 	unsigned char data[1 << 16], kept[1 << 16];
 	size_t size, kept_size;
 };
 
 static int
-save(const struct loom_model *m, struct work *w, int plain, struct loom_error *err)
+save(const struct loom_model *m, struct work *w, enum lm_entity_how how, struct loom_error *err)
 {
 	struct lm_sink *sink;
 	void *p;
@@ -25,7 +26,7 @@ save(const struct loom_model *m, struct work *w, int plain, struct loom_error *e
 
 	if (lm_sink_memory(&sink, err) < 0)
 		return -1;
-	r = lm_entity_save(m, sink, plain, err);
+	r = lm_entity_save(m, sink, how, err);
 	p = lm_sink_take(sink, &w->kept_size);
 	if (r == 0)
 		memcpy(w->kept, p, w->kept_size);
@@ -42,13 +43,26 @@ open_and_save(struct work *w, struct loom_error *err)
 
 	if (loom_model_open_memory(&m, w->data, w->size, "test", err) < 0)
 		return -1;
-	r = save(m, w, 0, err);
+	r = save(m, w, LM_ENTITY_FULL, err);
 	if (r == 0)
 		assert(w->kept_size == w->size && memcmp(w->kept, w->data, w->size) == 0);
 	/* Once more from the graph. */
 	if (r == 0)
-		r = save(m, w, 1, err);
+		r = save(m, w, LM_ENTITY_PLAIN, err);
 	loom_model_free(m);
+	return r;
+}
+
+/* A stream to layers of plain Loom alone. */
+static int
+stream_and_lower(struct work *w, struct loom_error *err)
+{
+	struct loom_stream_options options = { .lower = 1, .output = "/dev/null" };
+	struct loom_streamed done;
+	int r;
+
+	r = loom_stream(w->path, &options, &done, err);
+	loom_streamed_release(&done);
 	return r;
 }
 
@@ -140,6 +154,8 @@ main(void)
 		"mha-int4/model.entity", "parallel-nested-float32/model.entity",
 		"sequential-float32/model.entity", "parallel-avg-float32/model.entity",
 		"cnn3-int2/model.entity" };
+	static const char *const streams[] = { "fixtures/stream/lower-transformer.stream",
+		"fixtures/stream/lower-classifier.stream" };
 	static struct work w;
 	char path[200];
 	size_t i;
@@ -156,6 +172,12 @@ main(void)
 		each(open_and_save, &w, names[i]);
 		each(show, &w, names[i]);
 		each(compute, &w, names[i]);
+		loom_set_alloc(NULL, NULL);
+	}
+	for (i = 0; i < sizeof(streams) / sizeof(*streams); i++) {
+		w.path = streams[i];
+		loom_set_alloc(heap_allocate, NULL);
+		each(stream_and_lower, &w, streams[i]);
 		loom_set_alloc(NULL, NULL);
 	}
 	return 0;
