@@ -50,8 +50,8 @@ lm_param_same(const struct lm_param *param, const union lm_value *a, const union
 	return 1;
 }
 
-int
-lm_param_text(struct lm_buf *buf, const struct lm_param *param, const union lm_value *value,
+static int
+param_text(struct lm_buf *buf, const struct lm_param *param, const union lm_value *value,
     struct loom_error *err)
 {
 	json_t *json = lm_graph_write_value(param, value, err);
@@ -66,21 +66,27 @@ lm_param_text(struct lm_buf *buf, const struct lm_param *param, const union lm_v
 	return r;
 }
 
+int
+lm_param_difference(struct lm_buf *buf, const struct lm_param *param, const union lm_value *theirs,
+    const union lm_value *ours, struct loom_error *err)
+{
+	if (lm_buf_printf(buf, err, "Loom computes with %s ", param->key) < 0 ||
+	    param_text(buf, param, theirs, err) < 0 || lm_buf_str(buf, ", not ", err) < 0)
+		return -1;
+	return param_text(buf, param, ours, err);
+}
+
 static int
 say_param(const struct look *l, const struct lm_node *node, size_t p, const union lm_value *theirs)
 {
-	const struct lm_param *param = &node->op->params[p];
 	struct lm_buf what;
 	int r;
 
 	lm_buf_init(&what, 4096);
-	r = lm_buf_printf(&what, l->err, ": Loom computes with %s ", param->key);
+	r = lm_buf_str(&what, ": ", l->err);
 	if (r == 0)
-		r = lm_param_text(&what, param, theirs, l->err);
-	if (r == 0)
-		r = lm_buf_str(&what, ", not ", l->err);
-	if (r == 0)
-		r = lm_param_text(&what, param, &node->param[p], l->err);
+		r = lm_param_difference(&what, &node->op->params[p], theirs, &node->param[p],
+		    l->err);
 	if (r == 0)
 		r = say_cell(l, node, what.data);
 	lm_buf_release(&what);

@@ -120,8 +120,9 @@ int64_t lm_param_word(const struct lm_param *, const char *word);
 int lm_cell_matters(const struct lm_cell_row *, const struct lm_node *, const struct lm_node *other,
     size_t param);
 int lm_param_same(const struct lm_param *, const union lm_value *, const union lm_value *);
-int lm_param_text(struct lm_buf *, const struct lm_param *, const union lm_value *,
-    struct loom_error *) LOOM_MUST_CHECK;
+/* "Loom computes with KEY A, not B". */
+int lm_param_difference(struct lm_buf *, const struct lm_param *, const union lm_value *theirs,
+    const union lm_value *ours, struct loom_error *) LOOM_MUST_CHECK;
 
 /* ---- a checkpoint that is being read ---- */
 

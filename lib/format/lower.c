@@ -71,20 +71,11 @@ static int
 refuse_param(const struct lm_lower *l, const struct lm_node *node, size_t p,
     const union lm_value *theirs)
 {
-	const struct lm_param *param = &node->op->params[p];
 	struct lm_buf what;
-	int r;
 
 	lm_buf_init(&what, 4096);
-	r = lm_buf_printf(&what, l->err, "Loom computes with %s ", param->key);
-	if (r == 0)
-		r = lm_param_text(&what, param, theirs, l->err);
-	if (r == 0)
-		r = lm_buf_str(&what, ", not ", l->err);
-	if (r == 0)
-		r = lm_param_text(&what, param, &node->param[p], l->err);
-	if (r == 0)
-		r = lm_lower_refuse(l, node, "%s", what.data);
+	if (lm_param_difference(&what, &node->op->params[p], theirs, &node->param[p], l->err) == 0)
+		(void)lm_lower_refuse(l, node, "%s", what.data);
 	lm_buf_release(&what);
 	return -1;
 }

@@ -151,10 +151,10 @@ loom_run_set(struct loom_run *run, size_t i, const struct loom_tensor *t, struct
 static int
 fail_value(const char *what, const char *name, struct loom_error *err)
 {
-	char text[sizeof(err->text)];
+	struct loom_error found = *err;
 
-	memcpy(text, err->text, sizeof(text));
-	return lm_fail(err, err->code, "%s %.80s: %.300s", what, name, text);
+	memset(err, 0, sizeof(*err));
+	return lm_fail(err, found.code, "%s %.80s: %.300s", what, name, found.text);
 }
 
 static int

@@ -103,12 +103,11 @@ two_layers='[{"w": [[1, 2], [-1, 1]], "b": [0.5, 0], "act": "relu"}]'
 }
 
 @test "infer: --taps: a node that is called as the metadata of .safetensors is refused" {
-	net '[{"w": [[1]]}]' | sed 's/net\.0/__metadata__/g' >net.stream || return
-	loom-stream <net.stream >net.entity
+	"$PYTHON" "$TOP/test/cmd/net.py" stream '[{"w": [[1]]}]' | sed 's/net\.0/__metadata__/g' | loom-stream >net.entity
 	npy '[[1]]' >x.npy
 	loom-infer -m net.entity -o y.npy x.npy
 	run --separate-stderr -3 loom-infer -m net.entity -t taps.safetensors -o z.npy x.npy
-	[ "$stderr" = "loom-infer: taps.safetensors: a tensor called __metadata__, which .safetensors cannot hold" ]
+	[ "$stderr" = "loom-infer: a tensor called __metadata__, which .safetensors cannot hold" ]
 	[ ! -e taps.safetensors ]
 }
 
