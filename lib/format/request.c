@@ -375,6 +375,25 @@ add_activation(const struct lm_building *b)
 	return node != NULL ? lm_node_check(b->model, node, b->err) : -1;
 }
 
+/* Numbers of a bias are never dropped: a kind that has no place for them refuses them. */
+static int
+check_biases(const struct lm_building *b, const struct lm_request_kind *kind)
+{
+	static const enum lm_field_id biases[] = { LM_REQ_BIAS, LM_REQ_Q_BIAS, LM_REQ_K_BIAS,
+		LM_REQ_V_BIAS, LM_REQ_O_BIAS };
+	unsigned char used[LM_REQ_FIELDS];
+	size_t i;
+
+	lm_request_uses(kind, used);
+	for (i = 0; i < sizeof(biases) / sizeof(*biases); i++)
+		if (!used[biases[i]] && field(b, biases[i])->floats.n > 0)
+			return lm_fail(b->err, LOOM_EFORMAT,
+			    "layer %zu: \"%s\" has %zu numbers, but a layer of kind \"%s\" has none",
+			    b->index, lm_request_key(biases[i]), field(b, biases[i])->floats.n,
+			    kind->id);
+	return 0;
+}
+
 int
 lm_building_layer(struct lm_building *b, const struct lm_request_kind *kind,
     const char *const in[2])
@@ -385,6 +404,8 @@ lm_building_layer(struct lm_building *b, const struct lm_request_kind *kind,
 	size_t i;
 
 	snprintf(name, sizeof(name), "%zu", b->index);
+	if (check_biases(b, kind) < 0)
+		return -1;
 	node = lm_model_add_node(b->model, name, lm_layer_find(kind->op), b->err);
 	if (node == NULL || set_params(b, kind, node) < 0 ||
 	    (b->kind->advance == LM_CONVOLVES && stretch(b, node) < 0))

@@ -17,6 +17,7 @@
 
 static const struct lm_request_kind dense = {
 	.id = "dense",
+	.mixing = LM_MIX_FLATTENS,
 	.op = "dense",
 	.fixture = { "x_test" },
 	.input = { "x" },
@@ -28,11 +29,13 @@ static const struct lm_request_kind dense = {
 	    SLOTS(WEIGHTS, "weight", 1), { F(BIAS), "bias", 1, 1, 0, LM_NO_FIELD } },
 };
 
-#define CONVOLUTION(ID, OP, ...)                                                                  \
+#define CONVOLUTION(ID, OP, RANK, MIXED0, MIXED1, MIXED2, ...)                                    \
 	{                                                                                         \
 		.id = ID, .op = OP, .fixture = { "x_test" }, .input = { "x" },                    \
 		.extent = { { F(BODY_INPUT_CHANNELS), F(IN_CHANNELS), 0 }, __VA_ARGS__ },         \
 		.advance = LM_CONVOLVES, .activated = 1, .cut_to_output = 1,                      \
+		.mixing = LM_MIX_THEN_FLAT, .mixed_rank = RANK,                                   \
+		.mixed = { MIXED0, MIXED1, MIXED2 },                                              \
 		.meaning = { PARAM(IN_CHANNELS, "in_channels"), PARAM(FILTERS, "out_channels"),   \
 			PARAM(KERNEL_SIZE, "kernel"), PARAM(STRIDE, "stride"),                    \
 			PARAM(PADDING, "pad_low"), PARAM(PADDING, "pad_high"),                    \
@@ -40,16 +43,18 @@ static const struct lm_request_kind dense = {
 		.fixed = { { "dilation", 1, 0, NULL }, { "groups", 1, 0, NULL } },                \
 	}
 
-static const struct lm_request_kind cnn1 = CONVOLUTION("cnn1", "conv1",
+static const struct lm_request_kind cnn1 = CONVOLUTION("cnn1", "conv1", 2, 1, 8, 0,
     { F(BODY_SEQ_LEN), F(INPUT_LENGTH), 0 });
-static const struct lm_request_kind cnn2 = CONVOLUTION("cnn2", "conv2",
+static const struct lm_request_kind cnn2 = CONVOLUTION("cnn2", "conv2", 3, 1, 2, 4,
     { F(BODY_HEIGHT), F(INPUT_HEIGHT), 0 }, { F(BODY_WIDTH), F(INPUT_WIDTH), 0 });
-static const struct lm_request_kind cnn3 = CONVOLUTION("cnn3", "conv3",
+static const struct lm_request_kind cnn3 = CONVOLUTION("cnn3", "conv3", 0, 0, 0, 0,
     { F(BODY_DEPTH), F(INPUT_DEPTH), 0 }, { F(BODY_HEIGHT), F(INPUT_HEIGHT), 0 },
     { F(BODY_WIDTH), F(INPUT_WIDTH), 0 });
 
 static const struct lm_request_kind mha = {
 	.id = "mha",
+	.mixed_rank = 2,
+	.mixed = { 2, 4 },
 	.op = "attention",
 	.fixture = { "x_test" },
 	.input = { "x" },
@@ -87,6 +92,7 @@ static const struct lm_request_kind rnn = RECURRENT("rnn", "rnn", SLOTS(WEIGHTS,
 
 static const struct lm_request_kind layernorm = {
 	.id = "layernorm",
+	.mixing = LM_MIX_MARKS,
 	.op = "layernorm",
 	.fixture = { "x_test" },
 	.input = { "x" },
@@ -98,6 +104,7 @@ static const struct lm_request_kind layernorm = {
 
 static const struct lm_request_kind rmsnorm = {
 	.id = "rmsnorm",
+	.mixing = LM_MIX_MARKS_LASTING,
 	.op = "rmsnorm",
 	.fixture = { "x_test" },
 	.input = { "x" },
@@ -109,6 +116,7 @@ static const struct lm_request_kind rmsnorm = {
 
 static const struct lm_request_kind embedding = {
 	.id = "embedding",
+	.mixing = LM_MIX_LOOKS_UP | LM_MIX_THEN_ROWS,
 	.op = "embedding",
 	.fixture = { "x_test" },
 	.input = { "x" },
@@ -122,6 +130,7 @@ static const struct lm_request_kind embedding = {
 
 static const struct lm_request_kind swiglu = {
 	.id = "swiglu",
+	.mixing = LM_MIX_THEN_ROWS,
 	.op = "swiglu",
 	.fixture = { "x_test" },
 	.input = { "x" },
@@ -136,6 +145,7 @@ static const struct lm_request_kind swiglu = {
 /* Each layer adds the same two inputs anew. */
 static const struct lm_request_kind residual = {
 	.id = "residual",
+	.mixing = LM_MIX_ADDS,
 	.op = "residual",
 	.fixture = { "x_main_test", "x_skip_test" },
 	.input = { "main", "skip" },

@@ -44,6 +44,17 @@ enum lm_advance {
 	LM_CONVOLVES
 };
 
+/* What a mixer does around a layer of this kind. */
+enum lm_mixing {
+	LM_MIX_FLATTENS = 1,	  /* before it: it reads the first values of a sample */
+	LM_MIX_LOOKS_UP = 2,	  /* it reads the tokens, whatever came before */
+	LM_MIX_ADDS = 4,	  /* it adds a skip */
+	LM_MIX_THEN_FLAT = 8,	  /* after it */
+	LM_MIX_THEN_ROWS = 16,	  /* after it: two rows of four */
+	LM_MIX_MARKS = 32,	  /* what it gives is the next skip, once */
+	LM_MIX_MARKS_LASTING = 64 /* and this, where no other waits */
+};
+
 struct lm_request_kind {
 	const char *id, *op;		     /* op NULL: layers are of many kinds */
 	const char *fixture[LM_KIND_INPUTS]; /* arrays of the fixture, one per input */
@@ -53,10 +64,13 @@ struct lm_request_kind {
 		enum lm_field_id layer, body;
 	} same[LM_KIND_SAME]; /* of a layer and the request, which must agree */
 	enum lm_advance advance;
-	int activated;	   /* layers have an activation */
-	int named;	   /* planet and model id are required, kind is not looked at */
-	int cut_to_output; /* output_dim of the request cuts rows, or */
-	int64_t padded;	   /* cuts or pads them, this being its default */
+	int activated;	     /* layers have an activation */
+	int named;	     /* planet and model id are required, kind is not looked at */
+	int cut_to_output;   /* output_dim of the request cuts rows, or */
+	int64_t padded;	     /* cuts or pads them, this being its default */
+	unsigned mixing;     /* of enum lm_mixing */
+	unsigned mixed_rank; /* in a mixer its input is reshaped so; 0: not */
+	int64_t mixed[3];
 	struct lm_meaning meaning[LM_KIND_MEANINGS]; /* ends with a NULL name */
 	struct lm_fixed fixed[LM_KIND_FIXED];
 };

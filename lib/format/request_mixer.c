@@ -13,15 +13,8 @@ struct flow {
 	const char *value;
 	unsigned rank;
 	int64_t dim[4];
-	const char *after_layernorm, *after_rmsnorm; /* skips that wait; NULL: none */
-	int64_t skip_dim[2];
+	const char *once, *lasting; /* skips that wait; NULL: none */
 };
-
-static const struct {
-	const char *kind;
-	unsigned rank;
-	int64_t dim[3];
-} wants[] = { { "cnn1", 2, { 1, 8, 0 } }, { "cnn2", 3, { 1, 2, 4 } }, { "mha", 2, { 2, 4, 0 } } };
 
 static const uint64_t volume[] = { 1, 2, 2, 2 }, tokens[] = { 2 };
 
@@ -131,12 +124,10 @@ static int
 prepare(struct flow *f, const struct lm_request_kind *kind)
 {
 	int64_t all = count(f);
-	size_t i;
 
-	for (i = 0; i < sizeof(wants) / sizeof(*wants); i++)
-		if (strcmp(kind->id, wants[i].kind) == 0)
-			return reshape(f, "in", wants[i].rank, wants[i].dim);
-	if (strcmp(kind->id, "dense") != 0)
+	if (kind->mixed_rank > 0)
+		return reshape(f, "in", kind->mixed_rank, kind->mixed);
+	if (!(kind->mixing & LM_MIX_FLATTENS))
 		return 0;
 	if (reshape(f, "in", 1, &all) < 0)
 		return -1;
@@ -178,7 +169,6 @@ made(const struct flow *f, size_t from_end)
 	return f->b->model->nodes[f->b->model->n_nodes - from_end];
 }
 
-/* A convolution's values lie flat afterwards, a lookup's and a gate's in rows. */
 static int
 finish(struct flow *f, const struct lm_request_kind *kind)
 {
@@ -186,25 +176,25 @@ finish(struct flow *f, const struct lm_request_kind *kind)
 	int64_t all = count(f);
 
 	f->value = made(f, 1)->name;
-	if (strcmp(kind->id, "layernorm") == 0)
-		f->after_layernorm = f->value;
-	if (strcmp(kind->id, "rmsnorm") == 0)
-		f->after_rmsnorm = f->value;
-	if (strncmp(kind->id, "cnn", 3) == 0)
+	if (kind->mixing & LM_MIX_MARKS)
+		f->once = f->value;
+	if (kind->mixing & LM_MIX_MARKS_LASTING)
+		f->lasting = f->value;
+	if (kind->mixing & LM_MIX_THEN_FLAT)
 		return reshape(f, "out", 1, &all);
-	if (strcmp(kind->id, "swiglu") == 0 || strcmp(kind->id, "embedding") == 0)
+	if (kind->mixing & LM_MIX_THEN_ROWS)
 		return reshape(f, "out", 2, rows);
 	return 0;
 }
 
-/* The skip that a residual adds: what follows the last layer norm, once; else the last RMS norm. */
+/* The skip that is added: the one that counts once, else the lasting one. */
 static const char *
 take_skip(struct flow *f)
 {
-	const char *skip = f->after_layernorm != NULL ? f->after_layernorm : f->after_rmsnorm;
+	const char *skip = f->once != NULL ? f->once : f->lasting;
 
-	if (f->after_layernorm != NULL)
-		f->after_layernorm = NULL;
+	if (f->once != NULL)
+		f->once = NULL;
 	return skip;
 }
 
@@ -224,12 +214,12 @@ add_layer(struct flow *f)
 	if (prepare(f, kind) < 0)
 		return -1;
 	in[0] = f->value;
-	if (strcmp(kind->id, "embedding") == 0) {
+	if (kind->mixing & LM_MIX_LOOKS_UP) {
 		in[0] = b->kind->input[1];
 		f->rank = 1;
 		f->dim[0] = (int64_t)tokens[0];
 	}
-	if (strcmp(kind->id, "residual") == 0)
+	if (kind->mixing & LM_MIX_ADDS)
 		in[1] = take_skip(f);
 	nodes = b->model->n_nodes;
 	if (lm_building_layer(b, kind, in) < 0 || measure(f, b->model->nodes[nodes]) < 0)

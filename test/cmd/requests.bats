@@ -83,6 +83,8 @@ refused() {
 	refused 'node 0 (conv1): stride holds -9223372036854775808, expected 1 to 1048576' < <(changed cnn1 'l.update(stride=-2**63, kernel_size=100)')
 	refused 'layer 0: \"q_weights\" has 15 numbers, expected 16' < <(recorded "mha: too few q_weights")
 	refused 'layer 0: \"o_bias\" has 5 numbers, expected 4' < <(recorded "mha: too many o_bias")
+	refused 'layer 0: \"bias\" has 2 numbers, but a layer of kind \"rnn\" has none' < <(changed rnn 'l["bias"] = [1, 2]')
+	refused 'layer 9: \"q_bias\" has 1 numbers, but a layer of kind \"dense\" has none' < <(changed "mixer v1" 'r["layers"][9]["q_bias"] = [1]')
 	refused 'layer 0: \"i_weights\" has 11 numbers, expected 12' < <(recorded "lstm: too few i_weights")
 	refused 'layer 0: \"hidden_size\" is 2, but the request'"'"'s is 4' < <(recorded "lstm: wrong hidden_size")
 	refused '\"seq_len\" is -1, expected 1 to 16777216' < <(recorded "layernorm: negative seq_len")
