@@ -135,7 +135,8 @@ write_taps(const struct infer *in, struct loom_error *err)
 	}
 	for (i = 0; i < n; i++)
 		t[i] = loom_run_tap(in->run, i);
-	r = loom_tensors_write(in->taps, "safetensors", t, n, err);
+	r = loom_tensors_write(strcmp(in->taps, "-") != 0 ? in->taps : NULL, "safetensors", t, n,
+	    err);
 	free(t);
 	return r;
 }
@@ -237,6 +238,8 @@ main(int argc, char **argv)
 		return cmd_misuse(&cmd,
 		    "--feed -: the %s comes from standard input: name a file for one of them",
 		    strcmp(in.model, "-") == 0 ? "model" : "INPUT");
+	if (in.taps != NULL && strcmp(in.taps, in.output != NULL ? in.output : "-") == 0)
+		return cmd_misuse(&cmd, "taps and outputs cannot both go to %s", in.taps);
 	if (in.output == NULL && !in.hash)
 		cmd_binary_out(&cmd);
 	if (compute(&in, &err) == 0 && (in.taps == NULL || write_taps(&in, &err) == 0) &&

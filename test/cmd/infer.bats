@@ -358,6 +358,20 @@ for name, a in sorted(load_file(sys.argv[1]).items()): print(name, a.tolist())' 
 	[ "$(loom-infer -m - --raw f32 none.npy <one.entity)" = abcd ]
 }
 
+@test "infer: taps go to standard output where the outputs do not, and never over them" {
+	net "$two_layers" >net.entity
+	npy '[[1, 1]]' >x.npy
+	loom-infer -m net.entity -t taps -o y.npy x.npy
+	loom-infer -m net.entity -t - -o z.npy x.npy | same taps -
+	same y.npy z.npy
+	[ ! -e ./- ]
+	run -2 --separate-stderr loom-infer -m net.entity -t - x.npy
+	[ "${stderr_lines[0]}" = "loom-infer: taps and outputs cannot both go to -" ]
+	run -2 --separate-stderr loom-infer -m net.entity -t z.npy -o z.npy x.npy
+	[ "${stderr_lines[0]}" = "loom-infer: taps and outputs cannot both go to z.npy" ]
+	same y.npy z.npy
+}
+
 # The example of the page.
 @test "infer: two machines can compare their bits" {
 	net "$two_layers" >net.entity
