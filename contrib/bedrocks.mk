@@ -85,7 +85,7 @@ $(bedrocks)/%/model.entity: $(bedrocks)/%/model.stream $(out)/bin/loom-stream
 
 $(bedrocks)/%/loom.npy: $(bedrocks)/%/model.entity $(bedrocks)/%/native64.npy $(out)/bin/loom-infer
 	@rm -f $(@D)/report.ndjson
-	@$(out)/bin/loom-infer -m $< $(@D)/input.np* >$@ 2>$(@D)/infer.log
+	@$(out)/bin/loom-infer -o $@ -m $< $(@D)/input.np* 2>$(@D)/infer.log
 
 compare = $(out)/bin/loom-compare -q $2 --report ndjson=$(@D)/$1.ndjson $(@D)/$3.npy $(@D)/$4.npy \
     2>$(@D)/compare.log || [ $$? = 1 ]

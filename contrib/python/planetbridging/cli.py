@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         # What a user's module prints must not end up in a stream: it goes to standard error.
         with contextlib.redirect_stdout(sys.stderr):
             return arguments.command(arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if arguments.debug:
             traceback.print_exc()
         return _report(error)
@@ -237,7 +237,7 @@ def _spec_words(arguments) -> list[str]:
     return words + ["--trust"] * arguments.trust
 
 
-def _report(error: Exception) -> int:
+def _report(error: Exception | SystemExit) -> int:
     """One line on standard error, and the status for this kind of failure."""
     if isinstance(error, ProgramError):
         print(error, file=sys.stderr)

@@ -38,6 +38,8 @@ scaler = MinMaxScaler().fit(X)
 number = 7
 def broken():
     raise RuntimeError("two\\nlines")
+def leaves():
+    raise SystemExit(0)
 """
 X = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
 
@@ -112,6 +114,7 @@ def test_native_takes_an_npz(command, tmp_path):
     (["check", "net:number", "--input", "x.npy"], 3,
      "builtins.int is no network of pytorch, keras, jax, sklearn; name the planet if it should be"),
     (["emit", "sklearn", "net:broken"], 4, "RuntimeError: two lines (--debug shows where)"),
+    (["emit", "sklearn", "net:leaves"], 4, "SystemExit: 0 (--debug shows where)"),
     (["emit", "sklearn", "net:build", "-o", "none/net.stream"], 4,
      "none/net.stream: No such file or directory"),
 ])

@@ -139,6 +139,18 @@ def test_a_mask_that_is_nearly_causal_is_none():
     assert params["causal"] is False and params["mask"] == "keep"
 
 
+def places(x):
+    at = jnp.arange(x.shape[1])
+    return at[None], at[:, None]
+
+
+@pytest.mark.parametrize("mask", [
+    lambda key, query: (key <= query) & (key > query - 100), lambda key, query: key > query - 100])
+def test_a_window_beyond_the_sizes_looked_at_settles_the_length(mask):
+    net = attention(call=lambda a, x: a(x, mask=mask(*places(x))[None, None]))
+    assert MODULE.emit(net, example=floats(2, 5, 4)).inputs[0].shape == ["batch", 5, 4]
+
+
 @pytest.mark.parametrize("style, causal", [("half", True), ("interleaved", False)])
 def test_rotary_positions(streamed, style, causal):
     net = attention(qkv_features=8, attention_fn=RotaryAttention(style, 100.0, causal))

@@ -99,7 +99,21 @@ def test_training_and_masks_are_refused():
     net = functional(lambda x: layers.Dropout(0.5, name="drop")(x, training=True))
     assert problems_of(net) == [("drop", "Dropout", "training=True")]
     net = functional(lambda x, m: layers.Softmax(name="soft")(x, mask=m), names=("x", "m"))
-    assert problems_of(net) == [("soft", "Softmax", "softmax with a mask")]
+    assert problems_of(net) == [("soft", "Softmax", "is given a mask (mask)")]
+
+
+@pytest.mark.parametrize("make, call, argument", [
+    (lambda: layers.LSTM(4, name="l"), lambda l, x, m: l(x, mask=m), "mask"),
+    (lambda: layers.LSTM(4, name="l"), lambda l, x, m: l(x, None, m), "mask"),
+    (lambda: layers.Bidirectional(layers.SimpleRNN(4), name="l"), lambda l, x, m: l(x, mask=m), "mask"),
+    (lambda: layers.GlobalAveragePooling1D(name="l"), lambda l, x, m: l(x, mask=m), "mask"),
+    (lambda: layers.MultiHeadAttention(2, 4, name="l"), lambda l, x, m: l(x, x, key_mask=m), "key_mask"),
+    (lambda: sequential(layers.LSTM(4), shape=(3, 4)), lambda l, x, m: l(x, mask=m), "mask"),
+], ids=["lstm", "by place", "bidirectional", "pool", "attention", "nested"])
+def test_a_mask_that_is_given_is_no_mask_that_is_dropped(make, call, argument):
+    x, m = keras.Input((3, 4), name="x"), keras.Input((3,), dtype="bool", name="m")
+    found = problems_of(keras.Model([x, m], call(make(), x, m)))
+    assert [problem for _, _, problem in found] == [f"is given a mask ({argument})"]
 
 
 def test_products_of_values_and_unknown_sizes_are_refused():

@@ -175,6 +175,16 @@ def test_keys_and_a_mask(streamed):
     assert document.node("layer")["in"] == ["x", "k", None, "m"]
 
 
+def test_causal_and_a_mask_of_keys(streamed):
+    def batch(n, s):
+        return floats(n, s, 8) | {"m": np.random.default_rng(s).random((n, 1, 1, s)) < 0.7}
+
+    net = attention(lambda self, x, m: self.layer(x, mask=m, is_causal=True))
+    document = held(streamed, net, batch(2, 5), batch(3, 7))
+    params = document.node("layer")["params"]
+    assert params["causal"] is True and params["mask"] == "keep"
+
+
 def test_a_row_that_sees_nothing_sees_all_alike():
     batch = floats(2, 3, 8) | {"m": np.zeros((2, 1, 3, 3), bool)}
     net = attention(lambda self, x, m: self.layer(x, mask=m))

@@ -152,6 +152,12 @@ def test_ids_from_an_input_pick_rows(streamed):
     assert [n["params"] for n in document.nodes] == [{"axis": 0}, {"axis": 1}]
 
 
+def test_rows_from_the_end_are_refused():
+    net = module(lambda s, x: x[:, torch.tensor([1, -1])])
+    assert problems_of(net, drawn((3, 7, 8))[0]) == [
+        ("the model", "Net", "aten.index.Tensor with indices below 0 in the code")]
+
+
 def test_positions_that_follow_the_length(streamed):
     net = module(lambda s, x: x + s.position[:x.shape[1]], position=nn.Parameter(torch.zeros(16, 8)))
     document = exact(streamed, net, *drawn((3, 7, 8), (2, 10, 8)))

@@ -234,6 +234,28 @@ def test_masks_from_sizes_that_are_not_causal_are_refused():
     assert problems_of(net, drawn(*TOKENS)[0]) == [("the model", "Net", "aten.triu")]
 
 
+@pytest.mark.parametrize("mask", [
+    lambda n: torch.arange(n)[None, :] > torch.arange(n)[:, None],
+    lambda n: torch.ones(n, n, dtype=torch.bool).triu(1)])
+def test_a_window_beyond_the_lengths_looked_at_is_not_causal(mask):
+    def forward(s, x):
+        n = x.shape[1]
+        old = torch.ones(n, n, dtype=torch.bool).tril(-100)
+        return s.m(x, x, x, attn_mask=torch.logical_or(mask(n), old))[0]
+    assert problems_of(module(forward, m=mha()), drawn(*TOKENS)[0]) == [
+        ("the model", "Net", "aten.logical_or")]
+
+
+@pytest.mark.parametrize("corner", [1, None])
+def test_a_causal_mask_of_other_keys_is_refused(corner):
+    def forward(s, x, z):
+        n, m = x.shape[1], z.shape[1]
+        shift = m - n + 1 if corner is None else corner
+        return s.m(x, z, z, attn_mask=torch.ones(n, m, dtype=torch.bool).triu(shift))[0]
+    inputs = {"x": drawn((3, 4, 8))[0]["x"], "z": drawn((3, 7, 8), seed=4)[0]["x"]}
+    assert problems_of(module(forward, m=mha()), inputs) == [("the model", "Net", "aten.triu")]
+
+
 @pytest.mark.parametrize("hint", [True, False])
 def test_a_stored_mask_stays_a_mask(streamed, hint):
     def forward(s, x):

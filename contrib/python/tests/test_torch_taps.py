@@ -113,6 +113,16 @@ def test_float64_is_the_same_network_on_the_same_numbers():
     assert native(net, {"x": x})["y"].dtype == np.float32
 
 
+def test_a_norm_of_the_code_without_eps_is_the_same_in_float64():
+    net = module(lambda s, x: F.rms_norm(x, (6,)))
+    x = (np.random.default_rng(0).normal(size=(4, 6)) * 1e-3).astype(np.float32)
+    want = x / np.sqrt((x.astype(np.float64) ** 2).mean(-1, keepdims=True) + 2.0**-23)
+    before = torch.rms_norm
+    for found in (native(net, x, precision="float64"), taps(net, x, precision="float64")):
+        np.testing.assert_allclose(found["y"], want, rtol=0, atol=1e-14)
+    assert torch.rms_norm is before
+
+
 def test_numbers_of_the_code_are_float64_too():
     net = module(lambda s, x: x + torch.full((x.shape[-1],), 0.1))
     y = native(net, np.zeros((2, 3)), precision="float64")["y"]

@@ -23,13 +23,19 @@ class InFloat64:
     """An attention function of nnx that takes its softmax in the type of its operands.
 
     nnx.dot_product_attention has two ways, and the one for modules that keep their weights (`sow`)
-    is that; the other rounds to float32 in the middle.
+    is that; the other rounds to float32 in the middle.  With `is_causal` the first takes a mask of
+    the whole size only.
     """
 
     function: object
 
-    def __call__(self, *args, module=None, **kwargs):
-        return self.function(*args, module=_Nobody() if module is None else module, **kwargs)
+    def __call__(self, query, key, *args, module=None, **kwargs):
+        mask = kwargs.get("mask")
+        if mask is not None and kwargs.get("is_causal"):
+            whole = (*query.shape[:-3], query.shape[-2], query.shape[-3], key.shape[-3])
+            kwargs["mask"] = jax.numpy.broadcast_to(mask, whole)
+        return self.function(query, key, *args, module=_Nobody() if module is None else module,
+                             **kwargs)
 
 
 class _Nobody:

@@ -14,11 +14,15 @@ import numpy as np
 from jax import export
 
 from .jax_flat import Const, Flat, Ref
+from .signature import reach
 
 FUNCTIONS = {"floordiv": operator.floordiv, "mod": operator.mod, "max": max, "min": min,
              "__builtins__": {}}
 ROUNDS = 3
-"""For how many choices of the sizes a value is compared."""
+"""For how many choices of small sizes a value is compared."""
+
+BOUNDS = ("shape", "start_indices", "limit_indices", "padding_config", "slice_sizes")
+"""Parameters of a step whose numbers may be the length at which a value changes."""
 
 
 class Inexpressible(Exception):
@@ -97,6 +101,13 @@ def _numbers(value, known: dict[str, int]):
     return value
 
 
+def _integers(value) -> list[int]:
+    """The whole numbers in a parameter, however deep."""
+    if isinstance(value, (tuple, list)):
+        return [n for item in value for n in _integers(item)]
+    return [abs(value)] if type(value) is int else []
+
+
 class Sized:
     """The values of a network that depend on sizes alone."""
 
@@ -124,12 +135,35 @@ class Sized:
         if not self.knows(value):
             return False
         shape = value.aval.shape if isinstance(value, Ref) else np.shape(value.array)
-        for turn in range(ROUNDS):
-            known = {name: 5 + 2 * n + turn for n, name in enumerate(self.names)}
+        rounds = self._rounds(value)
+        for known in rounds:
             found = self.value(value, known)
             if not np.array_equal(found, expected(extents(shape, known), known)):
                 return False
-        return True
+        return bool(rounds)
+
+    def _rounds(self, value) -> list[dict[str, int]]:
+        """Choices of the sizes: a few small ones, then each size in turn as far as it may matter."""
+        small = [{name: 5 + 2 * n + turn for n, name in enumerate(self.names)}
+                 for turn in range(ROUNDS)]
+        far = reach(self._numbers_behind(value))
+        return [] if far is None else small + [{**small[0], name: far} for name in self.names]
+
+    def _numbers_behind(self, value) -> list[float]:
+        """The greatest numbers in the constants that a value is computed from, and the greatest bound of
+        a slice or a padding."""
+        found, bounds, todo, seen = [], [0], [value], set()
+        while todo:
+            item = todo.pop()
+            if isinstance(item, Const):
+                array = np.abs(np.asarray(item.array, float))
+                found.append(float(array[np.isfinite(array)].max(initial=0)))
+            elif id(item) not in seen:
+                seen.add(id(item))
+                step = self.producers[id(item)]
+                bounds += [n for key in BOUNDS for n in _integers(step.params.get(key))]
+                todo += step.inputs
+        return [*found, max(bounds)]
 
     def is_causal(self, mask) -> bool:
         """Whether a mask lets each query see itself and what is before it, in every matrix."""

@@ -178,8 +178,6 @@ def softmax(call):
     axis = call.operation.axis
     if isinstance(axis, (list, tuple)):
         axis = axis[0] if len(axis) == 1 else None
-    if len(call.tensors()) > 1 or "mask" in call.kwargs:
-        return call.refuse("softmax with a mask")
     if axis is None:
         return call.refuse(f"softmax over the axes {call.operation.axis}")
     return call.unary("softmax", call.args[0], {"axis": int(axis)})

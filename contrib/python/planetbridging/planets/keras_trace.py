@@ -9,6 +9,7 @@ names everything.  The nodes are read from `_nodes_by_depth`, which Keras does n
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from dataclasses import dataclass, field
@@ -25,6 +26,13 @@ supported = keras_ops.supported
 INERT = {"__module__", "__qualname__", "__doc__", "__init__", "__annotations__", "get_config",
          "from_config", "__firstlineno__", "__static_attributes__"}
 """What a subclass may define and still compute as its parent does."""
+
+
+MASKS = ("mask", "query_mask", "key_mask", "value_mask")
+"""Arguments of Keras's layers that no handler knows."""
+
+STEERING = (*MASKS, "attention_mask", "training", "return_attention_scores", "use_causal_mask")
+"""Arguments of Keras's layers that handlers want by name."""
 
 
 @dataclass
@@ -90,8 +98,9 @@ class Tracer:
         fill = self.keras.tree.map_structure
         kwargs = {key: item for key, item in node.arguments.kwargs.items()
                   if item is not None and not (key == "training" and item is False)}
-        call = Call(self, path, node.operation, fill(known_of, list(node.arguments.args)),
-                    fill(known_of, kwargs), node.output_tensors)
+        args, kwargs = by_name(node.operation, list(node.arguments.args), kwargs)
+        call = Call(self, path, node.operation, fill(known_of, args), fill(known_of, kwargs),
+                    node.output_tensors)
         problem = self._problem(call)
         if problem:
             return call.refuse(problem)
@@ -255,6 +264,10 @@ class Tracer:
         mask = next((v.masked for v in values if v.masked), "")
         if mask and self._uses_masks(operation):
             return f"uses the mask that {mask} makes"
+        given = next((key for key in MASKS if any(
+            item is not None for item in self.keras.tree.flatten(call.kwargs.get(key)))), "")
+        if given and not mask and (self.handler(operation) or graph_of(operation) is not None):
+            return f"is given a mask ({given})"
         policy = getattr(operation, "dtype_policy", None)
         if policy is not None and policy.compute_dtype != policy.variable_dtype:
             return f"computes in {policy.compute_dtype} on {policy.variable_dtype} weights"
@@ -282,6 +295,15 @@ def _masks(nodes) -> set[int]:
     """The symbolic tensors that are masks of others, which travel by themselves."""
     found = (getattr(t, "_keras_mask", None) for node in nodes for t in node.output_tensors)
     return {id(mask) for mask in found if mask is not None}
+
+
+def by_name(operation, args: list, kwargs: dict) -> tuple[list, dict]:
+    """The arguments of a call of a layer with those that steer it, wherever they stand, by name."""
+    names = list(inspect.signature(getattr(operation, "call", operation)).parameters)
+    first = next((n for n, name in enumerate(names) if name in STEERING), len(args))
+    more = {key: item for key, item in zip(names[first:], args[first:])
+            if item is not None and not (key == "training" and item is False)}
+    return args[:first], {**kwargs, **more}
 
 
 def dotted(path: str) -> str:

@@ -7,6 +7,7 @@ given several arrays takes them as a dict, under the names the caller used.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import warnings
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ from ..graph import BridgeError, BridgeWarning, Builder, Graph
 
 LINE_MAX = 240
 """Characters of an error that are worth reading."""
+
+ENDLESS = 1e6
+"""Numbers from here on are no lengths: the fill of a mask, the end of a slice."""
+
+FARTHEST = 4096
+"""The greatest size for which a mask is computed to see what it is."""
 
 NOT_INPUTS = {"self", "training", "train", "is_training", "mask", "deterministic", "rngs",
               "use_running_average", "out_sharding"}
@@ -105,6 +112,19 @@ def claim(inputs: list[str], outputs: list[str]) -> list[str]:
     scratch = Builder("", {}, "")
     scratch.reserve(inputs)
     return scratch.reserve(outputs)
+
+
+def reach(numbers) -> int | None:
+    """A size past which a value computed from sizes and these numbers has shown what it does.
+
+    A mask may do one thing up to a length and another beyond it, at most where its numbers say;
+    None where that is too far to look.
+    """
+    far = 8
+    for number in numbers:
+        if abs(number) < ENDLESS:
+            far = math.ceil(far * (1 + abs(number)))
+    return far if far <= FARTHEST else None
 
 
 def plain(array: np.ndarray) -> np.ndarray:

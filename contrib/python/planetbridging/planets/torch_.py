@@ -164,15 +164,18 @@ def computing(obj, precision: str):
     except Exception as error:  # a module may hold anything
         raise BridgeError(f"{type(obj).__name__} cannot be copied to compute in float64: "
                           f"{one_line(error)}") from error
-    for module in wide.modules():
+    norm, step = torch.rms_norm, torch.finfo(torch.promote_types(weight_dtype(obj), torch.float32)).eps
+
+    def rms_norm(input, normalized_shape, weight=None, eps=None):
         # Without eps the norm would take float64's own step, which makes it another function.
-        if isinstance(module, torch.nn.RMSNorm) and module.eps is None:
-            module.eps = torch.finfo(torch.promote_types(weight_dtype(obj), torch.float32)).eps
+        return norm(input, normalized_shape, weight, step if eps is None else eps)
+    torch.rms_norm = rms_norm
     torch.set_default_dtype(torch.float64)
     try:
         yield wide
     finally:
         torch.set_default_dtype(before)
+        torch.rms_norm = norm
 
 
 def rounded(inputs):

@@ -13,10 +13,12 @@ from torch import nn
 from ..composed.torch_ import RopeAttention, SwiGLU, ZeroOutsideEmbedding
 from ..vocabulary import GATES
 from . import torch_nn
-from .torch_trace import NUMPY, Refused, Sizes, Translator, evaluate, free_symbols, stored
+from .signature import reach
+from .torch_trace import (NUMPY, Refused, Sizes, Translator, evaluate, free_symbols, numbers_in,
+                          stored)
 
 LENGTHS = (1, 2, 3, 5, 8)
-"""Where a mask that is computed from sizes is compared with the causal one."""
+"""Where a mask that is computed from sizes is compared with the causal one, and at its reach."""
 
 
 def supported() -> list[str]:
@@ -305,7 +307,12 @@ def is_causal(call: Call, mask) -> bool:
     if not isinstance(known, Sizes):
         return False
     symbols = sorted(free_symbols(known.node), key=str)
-    lengths = LENGTHS if symbols else (0,)
+    if len(symbols) > 1:
+        return False
+    far = reach(numbers_in(known.node, call.t.constant_of))
+    if symbols and far is None:
+        return False
+    lengths = (*LENGTHS, far) if symbols else (0,)
     return all(hides_later(evaluate(known.node, dict.fromkeys(symbols, n), call.t.constant_of))
                for n in lengths)
 

@@ -249,6 +249,9 @@ def index_select(t: Translator, fx, x, axis, ids):
     """gather: ids of any rank, counted from 0; the runtime refuses others."""
     if ids.meta["val"].dtype is not torch.int64:
         raise Refused(f"an index of {NUMPY.get(ids.meta['val'].dtype)}")
+    stored = t.weight(ids)
+    if stored is not None and (t.array(stored)[0] < 0).any():
+        raise Refused("indices below 0 in the code")
     rank = x.meta["val"].ndim
     return t.node(fx, "gather", [t.tensor(x, fx), t.tensor(ids, fx)], {"axis": axis % rank})
 

@@ -281,6 +281,27 @@ def free_symbols(node: FxNode) -> set:
     return found
 
 
+def numbers_in(node: FxNode, constant_of) -> list[float]:
+    """The numbers that the calls behind a tensor are given, and those in constants of the code."""
+    found, todo, seen = [], [node], set()
+    while todo:
+        at = todo.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        value = at.meta.get("val")
+        if isinstance(value, torch.SymInt):
+            found += [float(n) for n in value.node.expr.atoms() if n.is_number]
+            continue
+        if at.op == "placeholder":
+            held = constant_of(at).double()
+            found.append(float(held.abs().max()) if held.numel() else 0.0)
+        found += [float(n) for n in (*at.args, *at.kwargs.values())
+                  if isinstance(n, (int, float)) and not isinstance(n, bool)]
+        todo += at.all_input_nodes
+    return found
+
+
 def evaluate(node: FxNode, sizes: dict, constant_of):
     """The value of a tensor computed from sizes alone, `sizes` giving an int for each symbol."""
     def value_of(at):
