@@ -21,8 +21,14 @@ class ProgramError(Exception):
 
 
 def find(program: str) -> str:
-    """Path of a Loom program: in $PLANETBRIDGING_BIN, PATH, or build/bin of our checkout."""
-    folders = [os.environ.get(ENVIRONMENT, ""), os.environ.get("PATH", "")]
+    """Path of a Loom program: in $PLANETBRIDGING_BIN, or else in PATH or build/bin of our checkout."""
+    named = os.environ.get(ENVIRONMENT)
+    if named:
+        found = shutil.which(program, path=named)
+        if not found:
+            raise MachineError(f"{program} not found in {named}, which ${ENVIRONMENT} names")
+        return found
+    folders = [os.environ.get("PATH", "")]
     folders += [str(parent / "build" / "bin") for parent in Path(__file__).resolve().parents]
     for folder in filter(None, folders):
         found = shutil.which(program, path=folder)

@@ -304,12 +304,18 @@ def test_a_difference_is_status_1(command, fakes):
 
 def test_missing_programs_are_said(command, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("PLANETBRIDGING_BIN", raising=False)
     monkeypatch.setattr(checking.programs, "__file__", "/nowhere/a/b.py")
     with pytest.raises(planetbridging.MachineError) as error:
         checking.programs.find("loom-stream")
     assert str(error.value) == (
         "loom-stream not found in $PLANETBRIDGING_BIN, PATH or build/bin: run make, then set "
         "PLANETBRIDGING_BIN to the folder with the programs")
+    monkeypatch.setenv("PLANETBRIDGING_BIN", "/elsewhere")
+    with pytest.raises(planetbridging.MachineError) as error:
+        checking.programs.find("loom-stream")
+    assert str(error.value) == (
+        "loom-stream not found in /elsewhere, which $PLANETBRIDGING_BIN names")
 
 
 @needs_programs

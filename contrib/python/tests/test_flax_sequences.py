@@ -234,7 +234,7 @@ def test_a_transformer_block_for_any_length(streamed):
         return nn.RNN(nn.LSTMCell(5), name="r")(x)
 
     net = linen_net(call, ids=jnp.zeros((1, 3), int))
-    document = held(streamed, net, ids(2, 5), ids(3, 7, seed=1))
+    document = held(streamed, net, ids(2, 5), ids(3, 7, seed=1), whole="2e-5")
     assert [op for _, op in named(document)] == [
         "embedding", "layernorm", "attention", "add", "rmsnorm", "dense", "gelu", "dense", "add",
         "lstm"]
