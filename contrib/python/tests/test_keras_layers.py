@@ -375,8 +375,16 @@ def test_additions_that_keras_does_along_the_second_axis():
 
 
 def test_float64_of_models_that_cannot_be_rebuilt():
-    part = layers.Dense(2, name="part")
-    net = subclassed(lambda s, x: s.part(x), 4, part=part)
+    class Net(keras.Model):
+        def __init__(self, units):
+            super().__init__(name="net")
+            self.part = layers.Dense(units)
+
+        def call(self, x):
+            return self.part(x)
+
+    net = Net(2)
+    net(np.ones((2, 4), np.float32))
     with pytest.raises(BridgeError) as error:
         KERAS.native(net, np.ones((2, 4), np.float32), "float64")
     assert str(error.value).startswith("net (Net) cannot be rebuilt in float64 from its configuration: ")
@@ -394,6 +402,24 @@ def test_float64_of_models_that_cannot_be_rebuilt():
     with pytest.raises(BridgeError, match="kernel stays float32 when net is rebuilt in float64: "
                        "give its layer the dtype of the whole$"):
         KERAS.native(net, arrays(net, 2), "float64")
+
+
+def test_float64_of_a_subclass_that_makes_its_own_layers():
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.part, self.rest = layers.Dense(4, activation="tanh"), layers.LSTM(3)
+
+        def call(self, x):
+            return self.rest(self.part(x))
+
+    net = Net()
+    x = np.random.default_rng(5).standard_normal((2, 5, 6)).astype(np.float32)
+    net(x)
+    single = KERAS.native(net, x)
+    double = KERAS.native(net, x, "float64")
+    assert double["y"].dtype == np.float64
+    assert 0 < np.abs(double["y"] - single["y"]).max() < 1e-6
 
 
 def test_float64_of_custom_layers(streamed):

@@ -165,12 +165,12 @@ def running_in(keras, precision: str):
 def in_float64(obj, inputs):
     """A copy of the model whose layers compute in float64, with the same weights, exactly.
 
-    It is built from the model's configuration; BridgeError if that does not give the same model.
+    It is built from the model's configuration or, where a class of the user's has none, by calling
+    the class without arguments; BridgeError if neither gives the same model.
     """
     keras = keras_.framework()
     try:
-        config = _in_float64(keras.saving.serialize_keras_object(obj))
-        copy = keras.saving.deserialize_keras_object(config, _classes(obj), safe_mode=False)
+        copy = _from_config(keras, obj)
         if len(copy.weights) != len(obj.weights):
             args, named = _arguments(copy, widened(inputs))
             copy(*args, **named)
@@ -181,6 +181,20 @@ def in_float64(obj, inputs):
         raise BridgeError(f"{obj.name} ({type(obj).__name__}) cannot be rebuilt in float64 from "
                           f"its configuration: {one_line(error)}") from error
     return copy
+
+
+def _from_config(keras, obj):
+    try:
+        config = _in_float64(keras.saving.serialize_keras_object(obj))
+        return keras.saving.deserialize_keras_object(config, _classes(obj), safe_mode=False)
+    except Exception:  # a configuration may hold anything, or be none
+        if type(obj).__module__.startswith("keras."):
+            raise
+        try:
+            return type(obj)()
+        except TypeError:
+            pass
+        raise
 
 
 def _in_float64(config):
