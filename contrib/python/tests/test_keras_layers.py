@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_held import arrays, held, network
-from keras_networks import filled, keras, layers, operations, ops, problems_of, subclassed
+from keras_networks import filled, keras, layers, operations, ops, problems_of
 from planetbridging import BridgeError, native, planets
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
