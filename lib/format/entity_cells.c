@@ -12,14 +12,8 @@ const char lm_cell_sequence[] = "seq_length";
 #define COMBINE(...)
 #define NEUTRAL(...)
 #define ACTIVATION(...)
-#define FIELD(param_, ...)                          \
-	{                                           \
-		.param = param_, .key = __VA_ARGS__ \
-	}
-#define FIXED(param_, ...)                   \
-	{                                    \
-		.param = param_, __VA_ARGS__ \
-	}
+#define FIELD(param_, ...) .param = param_, .key = __VA_ARGS__
+#define FIXED(param_, ...) .param = param_, __VA_ARGS__
 #define CELL(type_, op_, main_, ...) { .type = type_, .op = op_, .main = main_, __VA_ARGS__ },
 static const struct lm_cell_row cells[] = {
 #include "format/entity_cells.def"

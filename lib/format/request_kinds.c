@@ -6,14 +6,9 @@
 #include <string.h>
 
 #define F(id) LM_REQ_##id
-#define PARAM(id, name)                           \
-	{                                         \
-		F(id), name, 0, 0, 0, LM_NO_FIELD \
-	}
-#define SLOTS(id, name, n)                        \
-	{                                         \
-		F(id), name, n, 0, 0, LM_NO_FIELD \
-	}
+/* Whole kinds and members are written without their braces: all versions of the formatter agree then. */
+#define PARAM(id, of) .field = F(id), .name = of
+#define SLOTS(id, of, n) .field = F(id), .name = of, .slots = n
 
 static const struct lm_request_kind dense = {
 	.id = "dense",
@@ -25,31 +20,28 @@ static const struct lm_request_kind dense = {
 	.advance = LM_WIDENS,
 	.activated = 1,
 	.named = 1,
-	.meaning = { PARAM(INPUT_DIM, "in_features"), PARAM(OUTPUT_DIM, "out_features"),
-	    SLOTS(WEIGHTS, "weight", 1), { F(BIAS), "bias", 1, 1, 0, LM_NO_FIELD } },
+	.meaning = { { PARAM(INPUT_DIM, "in_features") }, { PARAM(OUTPUT_DIM, "out_features") },
+	    { SLOTS(WEIGHTS, "weight", 1) }, { SLOTS(BIAS, "bias", 1), .apart = 1 } },
 };
 
-#define CONVOLUTION(ID, OP, RANK, MIXED0, MIXED1, MIXED2, ...)                                    \
-	{                                                                                         \
-		.id = ID, .op = OP, .fixture = { "x_test" }, .input = { "x" },                    \
-		.extent = { { F(BODY_INPUT_CHANNELS), F(IN_CHANNELS), 0 }, __VA_ARGS__ },         \
-		.advance = LM_CONVOLVES, .activated = 1, .cut_to_output = 1,                      \
-		.mixing = LM_MIX_THEN_FLAT, .mixed_rank = RANK,                                   \
-		.mixed = { MIXED0, MIXED1, MIXED2 },                                              \
-		.meaning = { PARAM(IN_CHANNELS, "in_channels"), PARAM(FILTERS, "out_channels"),   \
-			PARAM(KERNEL_SIZE, "kernel"), PARAM(STRIDE, "stride"),                    \
-			PARAM(PADDING, "pad_low"), PARAM(PADDING, "pad_high"),                    \
-			SLOTS(WEIGHTS, "weight", 1), { F(BIAS), "bias", 1, 1, 0, LM_NO_FIELD } }, \
-		.fixed = { { "dilation", 1, 0, NULL }, { "groups", 1, 0, NULL } },                \
-	}
+#define CONVOLUTION(ID, OP, RANK, MIXED0, MIXED1, MIXED2, ...)                                   \
+	.id = ID, .op = OP, .fixture = { "x_test" }, .input = { "x" },                           \
+	.extent = { { F(BODY_INPUT_CHANNELS), F(IN_CHANNELS), 0 }, __VA_ARGS__ },                \
+	.advance = LM_CONVOLVES, .activated = 1, .cut_to_output = 1, .mixing = LM_MIX_THEN_FLAT, \
+	.mixed_rank = RANK, .mixed = { MIXED0, MIXED1, MIXED2 },                                 \
+	.meaning = { { PARAM(IN_CHANNELS, "in_channels") }, { PARAM(FILTERS, "out_channels") },  \
+		{ PARAM(KERNEL_SIZE, "kernel") }, { PARAM(STRIDE, "stride") },                   \
+		{ PARAM(PADDING, "pad_low") }, { PARAM(PADDING, "pad_high") },                   \
+		{ SLOTS(WEIGHTS, "weight", 1) }, { SLOTS(BIAS, "bias", 1), .apart = 1 } },       \
+	.fixed = { { "dilation", 1, 0, NULL }, { "groups", 1, 0, NULL } }
 
-static const struct lm_request_kind cnn1 = CONVOLUTION("cnn1", "conv1", 2, 1, 8, 0,
-    { F(BODY_SEQ_LEN), F(INPUT_LENGTH), 0 });
-static const struct lm_request_kind cnn2 = CONVOLUTION("cnn2", "conv2", 3, 1, 2, 4,
-    { F(BODY_HEIGHT), F(INPUT_HEIGHT), 0 }, { F(BODY_WIDTH), F(INPUT_WIDTH), 0 });
-static const struct lm_request_kind cnn3 = CONVOLUTION("cnn3", "conv3", 0, 0, 0, 0,
+static const struct lm_request_kind cnn1 = { CONVOLUTION("cnn1", "conv1", 2, 1, 8, 0,
+    { F(BODY_SEQ_LEN), F(INPUT_LENGTH), 0 }) };
+static const struct lm_request_kind cnn2 = { CONVOLUTION("cnn2", "conv2", 3, 1, 2, 4,
+    { F(BODY_HEIGHT), F(INPUT_HEIGHT), 0 }, { F(BODY_WIDTH), F(INPUT_WIDTH), 0 }) };
+static const struct lm_request_kind cnn3 = { CONVOLUTION("cnn3", "conv3", 0, 0, 0, 0,
     { F(BODY_DEPTH), F(INPUT_DEPTH), 0 }, { F(BODY_HEIGHT), F(INPUT_HEIGHT), 0 },
-    { F(BODY_WIDTH), F(INPUT_WIDTH), 0 });
+    { F(BODY_WIDTH), F(INPUT_WIDTH), 0 }) };
 
 static const struct lm_request_kind mha = {
 	.id = "mha",
@@ -60,14 +52,15 @@ static const struct lm_request_kind mha = {
 	.input = { "x" },
 	.extent = { { F(BODY_SEQ_LEN), F(SEQ_LEN), 0 }, { F(BODY_D_MODEL), F(D_MODEL), 0 } },
 	.cut_to_output = 1,
-	.meaning = { PARAM(D_MODEL, "d_model"), PARAM(D_MODEL, "key_features"),
-	    PARAM(D_MODEL, "value_features"), PARAM(D_MODEL, "out_features"),
-	    PARAM(NUM_HEADS, "num_heads"),
-	    { F(NUM_KV_HEADS), "num_kv_heads", 0, 0, 0, F(NUM_HEADS) }, PARAM(HEAD_DIM, "head_dim"),
-	    PARAM(HEAD_DIM, "value_dim"), SLOTS(Q_WEIGHTS, "Wq", 1), SLOTS(K_WEIGHTS, "Wk", 1),
-	    SLOTS(V_WEIGHTS, "Wv", 1), SLOTS(O_WEIGHTS, "Wo", 1),
-	    { F(Q_BIAS), "bq", 1, 0, 1, LM_NO_FIELD }, { F(K_BIAS), "bk", 1, 0, 1, LM_NO_FIELD },
-	    { F(V_BIAS), "bv", 1, 0, 1, LM_NO_FIELD }, { F(O_BIAS), "bo", 1, 0, 1, LM_NO_FIELD } },
+	.meaning = { { PARAM(D_MODEL, "d_model") }, { PARAM(D_MODEL, "key_features") },
+	    { PARAM(D_MODEL, "value_features") }, { PARAM(D_MODEL, "out_features") },
+	    { PARAM(NUM_HEADS, "num_heads") },
+	    { PARAM(NUM_KV_HEADS, "num_kv_heads"), .instead = F(NUM_HEADS) },
+	    { PARAM(HEAD_DIM, "head_dim") }, { PARAM(HEAD_DIM, "value_dim") },
+	    { SLOTS(Q_WEIGHTS, "Wq", 1) }, { SLOTS(K_WEIGHTS, "Wk", 1) },
+	    { SLOTS(V_WEIGHTS, "Wv", 1) }, { SLOTS(O_WEIGHTS, "Wo", 1) },
+	    { SLOTS(Q_BIAS, "bq", 1), .filled = 1 }, { SLOTS(K_BIAS, "bk", 1), .filled = 1 },
+	    { SLOTS(V_BIAS, "bv", 1), .filled = 1 }, { SLOTS(O_BIAS, "bo", 1), .filled = 1 } },
 	.fixed = { { "q_bias", 1, 0, NULL }, { "k_bias", 1, 0, NULL }, { "v_bias", 1, 0, NULL },
 	    { "o_bias", 1, 0, NULL }, { "causal", 1, 0, NULL }, { "rope", 0, 0, "half" },
 	    { "rope_base", 0, 10000, NULL }, { "scale", 0, NAN, NULL }, { "mask", 0, 0, "none" },
@@ -75,20 +68,19 @@ static const struct lm_request_kind mha = {
 };
 
 #define RECURRENT(ID, OP, ...)                                                                   \
-	{                                                                                        \
-		.id = ID, .op = OP, .fixture = { "x_test" }, .input = { "x" },                   \
-		.extent = { { F(BODY_SEQ_LEN), F(SEQ_LEN), 0 },                                  \
-			{ F(BODY_INPUT_SIZE), F(INPUT_SIZE), 0 } },                              \
-		.same = { { F(HIDDEN_SIZE), F(BODY_HIDDEN_SIZE) } }, .cut_to_output = 1,         \
-		.fixed = { { "biases", 1, 0, NULL }, { "direction", 0, 0, "forward" },           \
-			{ "order", 0, 0, "time" }, { "activation", 0, 0, "tanh" } },             \
-		.meaning = { PARAM(INPUT_SIZE, "input_size"), PARAM(HIDDEN_SIZE, "hidden_size"), \
-			__VA_ARGS__ },                                                           \
-	}
+	.id = ID, .op = OP, .fixture = { "x_test" }, .input = { "x" },                           \
+	.extent = { { F(BODY_SEQ_LEN), F(SEQ_LEN), 0 },                                          \
+		{ F(BODY_INPUT_SIZE), F(INPUT_SIZE), 0 } },                                      \
+	.same = { { F(HIDDEN_SIZE), F(BODY_HIDDEN_SIZE) } }, .cut_to_output = 1,                 \
+	.fixed = { { "biases", 1, 0, NULL }, { "direction", 0, 0, "forward" },                   \
+		{ "order", 0, 0, "time" }, { "activation", 0, 0, "tanh" } },                     \
+	.meaning = { { PARAM(INPUT_SIZE, "input_size") }, { PARAM(HIDDEN_SIZE, "hidden_size") }, \
+		__VA_ARGS__ }
 
-static const struct lm_request_kind lstm = RECURRENT("lstm", "lstm", SLOTS(I_WEIGHTS, "W_i", 3),
-    SLOTS(F_WEIGHTS, "W_f", 3), SLOTS(G_WEIGHTS, "W_g", 3), SLOTS(O_WEIGHTS, "W_o", 3));
-static const struct lm_request_kind rnn = RECURRENT("rnn", "rnn", SLOTS(WEIGHTS, "W", 3));
+static const struct lm_request_kind lstm = { RECURRENT("lstm", "lstm",
+    { SLOTS(I_WEIGHTS, "W_i", 3) }, { SLOTS(F_WEIGHTS, "W_f", 3) }, { SLOTS(G_WEIGHTS, "W_g", 3) },
+    { SLOTS(O_WEIGHTS, "W_o", 3) }) };
+static const struct lm_request_kind rnn = { RECURRENT("rnn", "rnn", { SLOTS(WEIGHTS, "W", 3) }) };
 
 static const struct lm_request_kind layernorm = {
 	.id = "layernorm",
@@ -98,7 +90,7 @@ static const struct lm_request_kind layernorm = {
 	.input = { "x" },
 	.extent = { { F(BODY_SEQ_LEN), LM_NO_FIELD, 4 }, { F(BODY_DIM), F(DIM), 0 } },
 	.cut_to_output = 1,
-	.meaning = { PARAM(DIM, "dim"), SLOTS(WEIGHTS, "gamma", 2) },
+	.meaning = { { PARAM(DIM, "dim") }, { SLOTS(WEIGHTS, "gamma", 2) } },
 	.fixed = { { "eps", 0, 1e-5, NULL }, { "scale", 1, 0, NULL }, { "offset", 1, 0, NULL } },
 };
 
@@ -110,7 +102,7 @@ static const struct lm_request_kind rmsnorm = {
 	.input = { "x" },
 	.extent = { { F(BODY_SEQ_LEN), LM_NO_FIELD, 4 }, { F(BODY_DIM), F(DIM), 0 } },
 	.cut_to_output = 1,
-	.meaning = { PARAM(DIM, "dim"), SLOTS(WEIGHTS, "gamma", 1) },
+	.meaning = { { PARAM(DIM, "dim") }, { SLOTS(WEIGHTS, "gamma", 1) } },
 	.fixed = { { "eps", 0, 1e-6, NULL }, { "scale", 1, 0, NULL } },
 };
 
@@ -123,8 +115,8 @@ static const struct lm_request_kind embedding = {
 	.extent = { { F(BODY_SEQ_LEN), LM_NO_FIELD, 4 } },
 	.same = { { F(VOCAB_SIZE), F(BODY_VOCAB_SIZE) }, { F(EMBEDDING_DIM), F(BODY_EMBED_DIM) } },
 	.cut_to_output = 1,
-	.meaning = { PARAM(VOCAB_SIZE, "vocab_size"), PARAM(EMBEDDING_DIM, "embedding_dim"),
-	    SLOTS(WEIGHTS, "table", 1) },
+	.meaning = { { PARAM(VOCAB_SIZE, "vocab_size") }, { PARAM(EMBEDDING_DIM, "embedding_dim") },
+	    { SLOTS(WEIGHTS, "table", 1) } },
 	.fixed = { { "outside", 0, 0, "zero" }, { "wrap", 0, 0, NULL } },
 };
 
@@ -137,8 +129,8 @@ static const struct lm_request_kind swiglu = {
 	.extent = { { F(BODY_SEQ_LEN), LM_NO_FIELD, 4 }, { F(BODY_INPUT_DIM), F(INPUT_DIM), 0 } },
 	.same = { { F(INTERMEDIATE_DIM), F(BODY_INTERMEDIATE_DIM) } },
 	.cut_to_output = 1,
-	.meaning = { PARAM(INPUT_DIM, "in_features"), PARAM(INTERMEDIATE_DIM, "hidden_features"),
-	    SLOTS(WEIGHTS, "Wg", 6) },
+	.meaning = { { PARAM(INPUT_DIM, "in_features") },
+	    { PARAM(INTERMEDIATE_DIM, "hidden_features") }, { SLOTS(WEIGHTS, "Wg", 6) } },
 	.fixed = { { "activation", 0, 0, "silu" }, { "bias", 1, 0, NULL } },
 };
 
