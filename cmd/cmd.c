@@ -180,6 +180,8 @@ cmd_start(struct cmd *cmd, const char *name, const char *synopsis, const char *p
 	add_option(cmd, i++, 'h', "help", NULL);
 	add_option(cmd, i, 'V', "version", NULL);
 	opterr = 0;
+	/* A line is one write: programs of a pipeline say theirs at the same time. */
+	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	hold_descriptors();
 	signal(SIGPIPE, SIG_DFL);
 	catch_signals();

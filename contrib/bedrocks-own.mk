@@ -16,11 +16,11 @@ bedrocks-own:
 	@contrib/install-deps planets
 	$(make_again) programs
 	$(make_again) $(addprefix bedrocks-own-,$(own_planets))
-	@$(call own_run,$(own_python)) table --dir $(own) $(own_kinds) $(own_fixtures)/labels
+	@$(call own_run,$(own_python)) table --dir $(own) $(own_fixtures)/labels $(own_kinds)
 
 $(addprefix bedrocks-own-,$(own_planets)): bedrocks-own-%: programs
-	@$(call own_run,$(own_python)) speak --dir $(own) $(own_kinds) $*
-	@$(call own_run,$(own_python)) judge --dir $(own) $(own_kinds) $*
+	@$(call own_run,$(own_python)) speak --dir $(own) $* $(own_kinds)
+	@$(call own_run,$(own_python)) judge --dir $(own) $* $(own_kinds)
 
 bedrocks-own-drawn:
 	@$(call own_run,$(own_python)) draw >$(own_fixtures)/drawn.json.new

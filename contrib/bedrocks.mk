@@ -1,5 +1,6 @@
 # Bedrocks: networks of thirteen kinds on each planet, the whole path, a file per step under build/bedrocks/.
 #   make bedrocks                 all kinds on all planets: verdicts, planted faults, tables, labels
+#                                 (KINDS='lstm rnn' are these alone)
 #   make bedrock-KIND             one kind: dense cnn1 cnn2 cnn3 mha lstm rnn layernorm embedding rmsnorm
 #                                 swiglu residual mixer
 #   make bedrock-KIND-PLANET      one kind on one planet: pytorch, tensorflow, jax, and for dense sklearn
@@ -44,7 +45,8 @@ define bedrock_run
 endef
 
 bedrocks:
-	$(call bedrock_run,$(bedrock_kinds),$(bedrock_planets))
+	$(if $(filter-out $(bedrock_kinds),$(KINDS)),$(error KINDS: $(filter-out $(bedrock_kinds),$(KINDS)): not one of $(bedrock_kinds)))
+	$(call bedrock_run,$(or $(KINDS),$(bedrock_kinds)),$(bedrock_planets))
 
 $(addprefix bedrock-,$(bedrock_kinds)): bedrock-%:
 	$(call bedrock_run,$*,$(call planets_of,$*))

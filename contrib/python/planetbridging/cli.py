@@ -112,9 +112,16 @@ def make_parser() -> argparse.ArgumentParser:
                      required=True)
     ladder.add_argument("--batch", action="store_true", help="hand over the whole input at once; "
                         "without, sample by sample, the first 8 of the first axis")
-    ladder.add_argument("--timeout", metavar="SECONDS", type=float, default=60.0,
+    ladder.add_argument("--timeout", metavar="SECONDS", type=_seconds, default=60.0,
                         help="for each call of Loom (60)")
     return parser
+
+
+def _seconds(text: str) -> float:
+    """An argument that is a time."""
+    if not 0 < float(text) < 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait: expected more than 0 seconds")
+    return float(text)
 
 
 def _command(commands, name: str, meaning: str, function) -> argparse.ArgumentParser:

@@ -19,6 +19,9 @@ from functools import cache
 import numpy as np
 
 ENVIRONMENT = "WELVET_PYTHON"
+NO_ANSWER = "no answer"
+"""How the death of a child begins that was not done in time."""
+
 SECONDS = 60.0
 
 CHILD = """
@@ -100,7 +103,7 @@ def wait(process: subprocess.Popen, timeout: float) -> str:
         process.wait()
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
-        return f"no answer in {timeout:g} s"
+        return f"{NO_ANSWER} in {timeout:g} s"
     if status < 0:
         return f"signal {signal.Signals(-status).name}"
     return f"exit status {status}" if status else ""

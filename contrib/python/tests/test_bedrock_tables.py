@@ -285,12 +285,21 @@ def test_labels_that_are_missing_are_the_machines_fault(tmp_path, capsys):
 def test_the_scoreboard_says_all_and_nothing_of_this_machine(tmp_path):
     all_dense(tmp_path)
     all_norms(tmp_path, usual=("DIFF", 1.5e-5), own=("DIFF", 1.6e-5))
-    assert steps.main(["scoreboard", "--dir", str(tmp_path), str(tmp_path / "S.md")]) == 0
+    assert steps.main(["scoreboard", "--partial", "--dir", str(tmp_path), str(tmp_path / "S.md")]) == 0
     text = (tmp_path / "S.md").read_text()
     assert text.startswith("# Scoreboard\n\n61 networks of thirteen kinds")
     rounding = "DIFF why=native-rounding 1.5e-05 (own 1.6e-05)"
     assert f"| layernorm/jax/layernorm_4 | PASS | 2.5e-08 | {rounding} |" in text
     assert "| rnn/jax/rnn_4_4_4 | ERROR | - | - | - | - | model.stream was not made |" in text
     assert "make bedrocks\nmake scoreboard" in text and str(tmp_path) not in text
-    assert steps.main(["scoreboard", "--dir", str(tmp_path), str(tmp_path / "T.md")]) == 0
+    assert steps.main(["scoreboard", "--partial", "--dir", str(tmp_path), str(tmp_path / "T.md")]) == 0
     assert (tmp_path / "T.md").read_text() == text
+
+
+def test_a_scoreboard_of_what_was_not_run_is_refused(tmp_path, capsys):
+    all_norms(tmp_path)
+    assert steps.main(["scoreboard", "--dir", str(tmp_path), str(tmp_path / "S.md")]) == 3
+    assert capsys.readouterr().err == (
+        f"bedrock: {tmp_path}: 191 of 195 networks have no report (dense/pytorch/linear_16_4 is the "
+        "first): run make bedrocks before make scoreboard\n")
+    assert not (tmp_path / "S.md").exists()

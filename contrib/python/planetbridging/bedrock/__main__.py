@@ -54,6 +54,8 @@ def make_parser() -> argparse.ArgumentParser:
                                         default=fact.PLANETS, help="these alone")
     steps.choices["table"].add_argument("--faults-only", action="store_true",
                                         help="judge the planted faults alone")
+    steps.choices["scoreboard"].add_argument("--partial", action="store_true",
+                                             help="write about what was not run, too")
     return parser
 
 
@@ -146,8 +148,20 @@ def scoreboard(arguments) -> int:
     """write a page about all reports"""
     from . import score
 
+    if not arguments.partial:
+        refuse_unfinished(arguments.dir)
     write_text(arguments.output, score.page(read_rows(arguments.dir, fact.KINDS, fact.PLANETS)))
     return 0
+
+
+def refuse_unfinished(folder: str) -> None:
+    """BridgeError where a model has not been run: a page about a part would look like failures."""
+    models = [os.path.join(kind, planet, model.id) for kind in fact.KINDS for facts in (fact.of(kind),)
+              for planet in fact.PLANETS if planet in facts.planets for model in facts.models]
+    missing = [m for m in models if not os.path.exists(os.path.join(folder, m, "report.ndjson"))]
+    if missing:
+        raise BridgeError(f"{folder}: {len(missing)} of {len(models)} networks have no report "
+                          f"({missing[0]} is the first): run make bedrocks before make scoreboard")
 
 
 if __name__ == "__main__":

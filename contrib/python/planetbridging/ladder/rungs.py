@@ -42,6 +42,11 @@ class Rung:
     def right(self) -> bool:
         return self.relative <= TOLERANCE
 
+    @property
+    def silent(self) -> bool:
+        """Whether Loom did not answer in time, which says nothing of what it would have said."""
+        return self.why.startswith(witness.NO_ANSWER)
+
 
 @dataclass
 class Row:
@@ -91,7 +96,9 @@ class Row:
         asking = [loss.name for loss in self.losses if loss.asking]
         hidden = set(asking) - shown - {lost.RESHAPES_LOST} if not self.vacuous else set()
         lowered = self.lowered
+        silent = [rung for rung in (self.plain, self.batch, lowered) if rung and rung.silent]
         checks = (
+            (silent, f"{silent[0].why if silent else ''}: give it more time"),
             (not self.loom.right, f"loom-infer is wrong: {distance(self.loom)}"),
             (self.plain.right and moving, f"named, but does not show: {', '.join(moving)}"),
             (hidden, f"named, but does not show: {', '.join(sorted(hidden))}"),
@@ -175,6 +182,8 @@ class Climb:
             try:
                 entity = self.entity(document, "lowered.entity", "--lower")
             except ProgramError as error:
+                if error.status != 3:  # it is not the network that is at fault
+                    raise
                 row.refused = " ".join(str(error).split())
                 continue
             row.lowered, row.refused = nearest(self.ask(entity)), ""
