@@ -108,6 +108,26 @@ settle_length(struct lm_chain *c, struct lm_flow *f, int64_t count)
 	return 1;
 }
 
+/* Let the open axis of the flow be as long as the layer takes it to be that reads it. */
+static void
+settle_open(struct lm_chain *c, struct lm_flow *f, const struct lm_extents *want)
+{
+	size_t n = f->now.n < want->n ? f->now.n : want->n, i, k;
+	int64_t length;
+
+	for (i = 1; i <= n; i++) {
+		k = f->now.n - i;
+		length = want->dim[want->n - i];
+		if (length == LM_OPEN && want->strict)
+			length = want->sequence;
+		if (f->now.dim[k] != LM_OPEN || length == LM_OPEN ||
+		    (c->length != 0 && c->length != length))
+			continue;
+		c->length = length;
+		f->now.dim[k] = length;
+	}
+}
+
 void
 lm_flow_replace(struct lm_flow *f, const struct lm_extents *read, const struct lm_extents *made)
 {
@@ -253,6 +273,8 @@ lm_flow_adapt(struct lm_chain *c, struct lm_flow *f, const struct lm_extents *wa
 
 	if (reads_rows(f, want))
 		(void)lm_flow_rows(c, f);
+	if (meets(f, want))
+		settle_open(c, f, want);
 	if (f->now.n == 0 || meets(f, want) || to.n >= LOOM_RANK ||
 	    !settle_length(c, f, lm_flow_count(&to)))
 		return 0;

@@ -425,6 +425,9 @@ add_input(struct lm_chain *c, struct lm_flow *f, struct loom_error *err)
 	if (dim == NULL)
 		return -1;
 	for (i = 0; i < f->now.n; i++) {
+		/* Loom reads so many values for each sequence, whatever the shape. */
+		if (f->now.dim[i] == LM_OPEN && f->now.strict)
+			f->now.dim[i] = f->now.sequence;
 		dim[i].value = f->now.dim[i];
 		if (f->now.dim[i] == LM_OPEN)
 			dim[i].text = "s";

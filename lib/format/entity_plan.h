@@ -101,6 +101,11 @@ int lm_entity_place_blobs(struct lm_entity_plan *, struct loom_error *) LOOM_MUS
  * the plan is one of such a file.
  */
 int lm_entity_is_plain(struct lm_entity_plan *, struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * Is the file of lowered layers read back with the network's shapes, and does Loom compute what is
+ * read?  What stands against it names layers of that file.
+ */
+int lm_entity_check_lowered(struct lm_entity_plan *, struct loom_error *) LOOM_MUST_CHECK;
 /* The fixed header and the JSON. */
 int lm_entity_header(const struct lm_entity_plan *, struct lm_buf *, int info,
     struct loom_error *) LOOM_MUST_CHECK;

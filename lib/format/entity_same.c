@@ -1,6 +1,7 @@
 /*
  * entity_same: can plain Loom express a network?  The file without the bridge section is read as any
- * other, and what that gives is compared with the network.
+ * other, and what that gives is compared with the network: node by node, or where it was lowered from
+ * end to end.
  */
 #include <string.h>
 
@@ -211,6 +212,74 @@ lm_entity_is_plain(struct lm_entity_plan *plan, struct loom_error *err)
 		}
 	} else
 		r = same_network(plan, other, err);
+	loom_model_free(other);
+	return r;
+}
+
+/* ---- what was lowered ---- */
+
+/* What goes in has the network's shape; what comes out, to Loom a flat array, as many values. */
+static int
+check_ends(const struct lm_entity_plan *plan, const struct loom_model *other,
+    const struct lm_shape *try, struct lm_shape *shapes, struct loom_error *err)
+{
+	const struct lm_shape *want = &try[plan->model->outputs[0]];
+	struct lm_shape in = try[plan->model->inputs[0].tensor], *found;
+	char expected[LM_SHAPE_TEXT], text[LM_SHAPE_TEXT];
+	uint64_t n, k;
+
+	in.dtype = other->inputs[0].dtype;
+	if (lm_model_shapes(other, &in, shapes, NULL, err) < 0)
+		return -1;
+	found = &shapes[other->outputs[0]];
+	if (lm_shape_count(want, &n) == 0 && lm_shape_count(found, &k) == 0 && n == k)
+		return 0;
+	return lm_fail(err, LOOM_ESHAPE, "output %s: expected %s, found %s",
+	    other->values[other->outputs[0]].name, lm_shape_text(expected, want),
+	    lm_shape_text(text, found));
+}
+
+static int
+check_shapes(struct lm_entity_plan *plan, const struct loom_model *other, struct loom_error *err)
+{
+	struct lm_shape *shapes = lm_arena_alloc(&plan->arena, other->n_values, sizeof(*shapes),
+	    err);
+
+	if (shapes == NULL || check_ends(plan, other, plan->trials.first, shapes, err) < 0)
+		return -1;
+	return check_ends(plan, other, plan->trials.second, shapes, err);
+}
+
+/* Loom computes it too. */
+static int
+check_faults(const struct loom_model *other, struct loom_error *err)
+{
+	struct lm_buf lines;
+	int r;
+
+	lm_buf_init(&lines, SIZE_MAX / 4);
+	r = lm_entity_faults(other, LM_FAULTS_NO_LENGTHS, &lines, err);
+	if (r == 0 && lines.len > 0) {
+		*strchr(lines.data, '\n') = '\0';
+		r = lm_fail(err, LOOM_EUNSUPPORTED, "%s", lines.data);
+	}
+	lm_buf_release(&lines);
+	return r;
+}
+
+int
+lm_entity_check_lowered(struct lm_entity_plan *plan, struct loom_error *err)
+{
+	struct loom_model *other;
+	int r;
+
+	if (lm_model_new(&other, "lowered", err) < 0)
+		return -1;
+	r = read_back(plan, other, err);
+	if (r == 0)
+		r = check_shapes(plan, other, err);
+	if (r == 0)
+		r = check_faults(other, err);
 	loom_model_free(other);
 	return r;
 }

@@ -201,6 +201,7 @@ add_item(struct lm_lower *l, struct lm_lowered *cell, const struct lm_node *node
 	if (cell == NULL)
 		return -1;
 	l->items[l->n_items].cell = cell;
+	l->items[l->n_items].node = node;
 	l->items[l->n_items++].value = l->value;
 	l->value = node->out[0];
 	return 0;
@@ -421,6 +422,38 @@ walk(struct lm_lower *l)
 	return refuse(l, text);
 }
 
+/* The node of the layer that a text about the file names first, or NULL. */
+static const struct lm_node *
+node_of(const struct lm_lower *l, const char *text)
+{
+	const char *at = strstr(text, "layers.");
+	unsigned long i;
+
+	if (at == NULL || sscanf(at, "layers.%lu", &i) != 1 || i >= l->n_items)
+		return NULL;
+	return l->items[i].node;
+}
+
+/* What is written must be read again as the same network, by us and by Loom. */
+static int
+check_file(const struct lm_lower *l)
+{
+	struct loom_error found = { 0 };
+	const struct lm_node *node;
+	char text[450];
+
+	if (lm_entity_check_lowered(l->plan, &found) == 0)
+		return 0;
+	if (found.code == LOOM_ENOMEM) {
+		*l->err = found;
+		return -1;
+	}
+	(void)snprintf(text, sizeof(text), "the file would be read as another network: %.400s",
+	    found.text);
+	node = node_of(l, found.text);
+	return node != NULL ? lm_lower_refuse(l, node, "%s", text) : refuse(l, text);
+}
+
 static int
 lower(struct lm_entity_plan *plan, struct loom_error *err)
 {
@@ -434,7 +467,7 @@ lower(struct lm_entity_plan *plan, struct loom_error *err)
 	plan->lowered = l.n_items > 0 ? l.items[0].cell : NULL;
 	plan->n_cells = l.n_items;
 	plan->plain = 1;
-	return lm_lower_blobs(plan, err);
+	return lm_lower_blobs(plan, err) < 0 ? -1 : check_file(&l);
 }
 
 /* A bias that stands beside its layer is nothing to Loom. */

@@ -45,7 +45,8 @@ struct lm_lowered {
 
 struct lm_lower_item {
 	struct lm_lowered *cell;
-	size_t value; /* that it reads */
+	size_t value;		    /* that it reads */
+	const struct lm_node *node; /* the last that it stands for */
 };
 
 /* The way from the input: the layers so far, and what the last of them makes. */

@@ -1,4 +1,5 @@
 load helper
+load edits
 
 E=$FIXTURES/entity
 
@@ -21,4 +22,43 @@ expected() {
 		count=$((count + 1))
 	done
 	[ "$count" = 247 ]
+}
+
+@test "loom: sequences are as long as their layer says, whatever stands before them" {
+	for kind in rnn lstm; do
+		edit "$E/$kind-float32/model.entity" 's/"seq_length":6/"seq_length":1/' >one.entity
+		# The first step of a sequence is what a sequence of one step gives.
+		"$PYTHON" - "$E/$kind-float32" <<-'PY'
+			import sys
+			import numpy as np
+			x, y = (np.load(f"{sys.argv[1]}/{name}.npy")[:, :1] for name in ("input", "output"))
+			np.save("x.npy", x)
+			np.save("want.npy", y)
+			np.save("rows.npy", x[:2, 0])
+		PY
+		loom-infer -m one.entity x.npy >y.npy
+		loom-compare --atol 1e-6 y.npy want.npy
+		run -3 --separate-stderr loom-infer -m one.entity rows.npy
+		[ "$stderr" = "loom-infer: one.entity: input x of layer layers.0 ($kind): expected float32 [..., 1, 5], found float32 [2, 5]" ]
+		[ "$output" = "" ]
+	done
+}
+
+@test "loom: sequences that an embedding makes are as long as the layer behind it says" {
+	"$PYTHON" - >words.entity <<-'PY'
+		import json, struct, sys
+		spec = {"z": 0, "y": 0, "x": 0, "activation": "Linear", "dtype": "float32"}
+		layers = [spec | {"l": 0, "type": "Embedding", "vocab_size": 4, "embedding_dim": 2},
+		          spec | {"l": 1, "type": "RNN", "input_height": 2, "output_height": 1, "seq_length": 3}]
+		blobs = [{"path": "layers.0", "offset": 0, "length": 32, "dtype": "float32", "scale": 1, "native": True},
+		         {"path": "layers.1", "offset": 32, "length": 16, "dtype": "float32", "scale": 1, "native": True}]
+		head = json.dumps({"format_version": 1, "blobs": blobs, "network": {
+		    "id": "network", "depth": 1, "rows": 1, "cols": 1, "layers_per_cell": 2, "layers": layers}}).encode()
+		sys.stdout.buffer.write(b"ENTITY\0\0\1\0\0\0" + struct.pack("<Q", len(head)) + head + bytes(48))
+	PY
+	run -0 entity-dump words.entity
+	[ "${lines[1]}" = "input x float32 [..., 3]" ]
+	run -0 entity-dump --check words.entity
+	[ "$output" = "format entity, plain Loom
+sound" ]
 }

@@ -137,6 +137,15 @@ refused() {
 	refused lengths "node y (rnn): Loom takes sequences of one length only"
 }
 
+@test "lower: what would be read back as another network is refused" {
+	other="the file would be read as another network:"
+	first=layers.0.sequential_layers.0
+	refused row-as-sequence "node r (rnn): $other input x of layer layers.0 (rnn): expected float32 [..., 1, 3], found float32 [2, 3]"
+	refused image-as-rows "node y (dense): $other input x of layer $first.parallel_branches.0 (residual): expected float32 [batch, 24], found float32 [2, 2, 3, 4]"
+	refused image-first "node y (tanh): $other input x of layer $first (residual): expected float32 [batch, 24], found float32 [2, 2, 3, 4]"
+	refused normed-image-as-sequence "node r (rnn): $other node layers.2 (layers.2): Loom takes a sample for each index of the first axis, and there are more or fewer"
+}
+
 @test "lower: connections that Loom has not are refused" {
 	refused product "node y (mul): it reads more than one value, where Loom's layers read one"
 	refused branches "node h (dense): it does not read what the node before it makes"

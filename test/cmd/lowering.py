@@ -49,6 +49,11 @@ class Net:
         more = {"offset": True} if beta is not None else {}
         return self.node(name, op, read, slots, dim=len(gamma), eps=eps, scale=True, **more)
 
+    def rnn(self, name, read, w, u, b):
+        params = {"input_size": w.shape[1], "hidden_size": w.shape[0], "biases": 1, "activation": "tanh",
+                  "direction": "forward", "order": "time"}
+        return self.node(name, "rnn", read, [("W", w, "hi"), ("U", u, "hu"), ("b", b, "h")], **params)
+
     def attention(self, name, read, weights, heads, kv, width, **other):
         d, bias = weights[0].shape[1], len(weights) == 8
         params = {"d_model": d, "key_features": d, "value_features": d, "out_features": d, "num_heads": heads,
@@ -209,6 +214,15 @@ def norm(name):
     return n, x, layernorm(wide, gamma, beta, float(eps)) if op == "layernorm" else rmsnorm(wide, gamma, float(eps))
 
 
+@lowered("rnn-as-image", exact=True)
+def rnn_as_image(name):
+    n = Net(name, "batch", 4, 3)
+    gate, w, b = (n.values(3, 3), n.values(3, 3), n.values(3)), n.values(2, 3, 2), n.values(2)
+    x = n.values(2, 4, 3)
+    n.conv("y", n.node("i", "reshape", n.rnn("r", "x", *gate), shape=["batch", 3, 4]), w, b)
+    return n, x, convolution(recurrent(x, "rnn", [(*gate, 0)]).reshape(2, 3, 4), w, b, 1, 0)
+
+
 def heads(n, d, q, kv, width, bias=True):
     """Weights of an attention layer."""
     shapes = (q * width, d), (kv * width, d), (kv * width, d), (d, q * width)
@@ -361,6 +375,19 @@ def recurrent_relu(n):
     n.node("y", "rnn", "x", slots, input_size=4, hidden_size=3, biases=1, activation="relu", direction="forward", order="time")
 
 
+def row_as_sequence(n):
+    n.rnn("r", n.node("s", "reshape", "x", shape=["batch", 1, 3]), n.values(3, 3), n.values(3, 3), n.values(3))
+
+
+def image_as_rows(n):
+    n.dense("y", n.node("f", "flatten", "x", start=1, end=-1), n.values(3, 24), n.values(3))
+
+
+def normed_image_as_sequence(n):
+    read = n.norm("m", n.conv("c", "x", n.values(1, 1, 1), n.values(1)), "rmsnorm", 1e-3, n.values(3))
+    n.rnn("r", read, n.values(3, 3), n.values(3, 3), n.values(3))
+
+
 REFUSED = {
     "gelu-erf": (("batch", 4), a_function("gelu", approximate="none")),
     "slope": (("batch", 4), a_function("leaky_relu", negative_slope=0.2)),
@@ -368,6 +395,10 @@ REFUSED = {
     "transpose": (("batch", 4), a_function("transpose", perm=[1, 0])),
     "not-causal": (("s", 4), an_attention(causal=False)),
     "batch": (("batch", "s", 4), an_attention()),
+    "row-as-sequence": (("batch", 3), row_as_sequence),
+    "image-as-rows": (("batch", 2, 3, 4), image_as_rows),
+    "image-first": (("batch", 2, 3, 4), lambda n: n.node("y", "tanh", "x")),
+    "normed-image-as-sequence": (("batch", 1, 3), normed_image_as_sequence),
     "long": ((513, 4), an_attention()),
     "narrow": (("s", 6), an_attention(d=6, q=1, rope="half", rope_base=10000.0)),
     "groups": (("batch", 2, 5, 4), a_conv(groups=2)),
