@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
-from .graph import MachineError
+from .graph import BridgeError, MachineError
 
 ENVIRONMENT = "PLANETBRIDGING_BIN"
 
@@ -54,3 +55,15 @@ def run(program: str, arguments: list[str], *, stdin: str | None = None, stdout:
     if done.returncode not in answers:
         raise ProgramError(program, done.returncode, messages.strip())
     return done.returncode, output, messages
+
+
+def exit_status(step, arguments, name: str) -> int:
+    """What `step(arguments)` returns, or the status of what it raised, with one line by `name` about it."""
+    try:
+        return step(arguments)
+    except ProgramError as error:
+        print(error, file=sys.stderr)
+        return error.status
+    except (BridgeError, MachineError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 3 if isinstance(error, BridgeError) else 4

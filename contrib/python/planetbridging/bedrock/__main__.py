@@ -11,9 +11,8 @@ import os
 import sys
 import time
 
-from .. import arrays
-from ..graph import BridgeError, MachineError
-from ..programs import ProgramError
+from .. import arrays, programs
+from ..graph import BridgeError
 from . import facts as fact, tables, verdicts
 from .faults import PLANTERS
 from .trained import MODES
@@ -24,14 +23,7 @@ DIR = "build/bedrocks"
 def main(argv: list[str] | None = None) -> int:
     """Run one step and return its exit status."""
     arguments = make_parser().parse_args(argv)
-    try:
-        return arguments.step(arguments)
-    except ProgramError as error:
-        print(error, file=sys.stderr)
-        return error.status
-    except (BridgeError, MachineError, OSError) as error:
-        print(f"bedrock: {error}", file=sys.stderr)
-        return 3 if isinstance(error, BridgeError) else 4
+    return programs.exit_status(arguments.step, arguments, "bedrock")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -14,10 +14,8 @@ from glob import glob
 
 import numpy as np
 
-from .. import arrays, witness
+from .. import arrays, programs, witness
 from ..bedrock import facts as fact
-from ..graph import BridgeError, MachineError
-from ..programs import ProgramError
 from ..stream import StreamDocument
 from . import rungs, tables
 
@@ -34,14 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     if why:
         print(f"SKIPPED: {why}\n0 passed, 0 failed, 1 skipped")
         return 77
-    try:
-        return run(arguments)
-    except ProgramError as error:
-        print(error, file=sys.stderr)
-        return error.status
-    except (BridgeError, MachineError, OSError) as error:
-        print(f"ladder: {error}", file=sys.stderr)
-        return 3 if isinstance(error, BridgeError) else 4
+    return programs.exit_status(run, arguments, "ladder")
 
 
 def make_parser() -> argparse.ArgumentParser:
