@@ -225,7 +225,7 @@ say_width(const struct look *l, const struct lm_node *node, uint64_t width)
 	if (l->last[node->in[0]] == width)
 		return 0;
 	(void)snprintf(what, sizeof(what),
-	    ": Loom fails, where its last axis has %" PRIu64 " values, not %" PRIu64,
+	    ": Loom fails where its last axis has %" PRIu64 " values, not %" PRIu64,
 	    l->last[node->in[0]], width);
 	return say_cell(l, node, what);
 }
