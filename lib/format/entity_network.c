@@ -1,4 +1,4 @@
-/* entity_network: the header's version, grid and layer specs (entity.md 2). */
+/* entity_network: the header's version, grid and layer specs. */
 #include <string.h>
 #include <strings.h>
 

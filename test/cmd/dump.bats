@@ -203,7 +203,7 @@ sound" ]
 	[ "${lines[2]}" = "not sound: 1 finding" ]
 }
 
-# ---- what is refused: entity.md 1.3, 1.4 ----
+# ---- what is refused ----
 
 @test "refused: a fixed header that is none" {
 	cp "$E/dense-float32/model.entity" ok
