@@ -148,7 +148,7 @@ def test_the_graph_that_keras_records_is_as_the_walk_expects():
 
 
 def test_float64_is_refused_where_it_would_be_float32(command, tmp_path):
-    pytest.importorskip("jax")
+    pytest.importorskip("jax", reason="jax is not installed")
     sequential(layers.Dense(2)).save(tmp_path / "m.keras")
     np.save(tmp_path / "x.npy", batches(4)[0]["x"])
     status, out, err = command("native", "keras", "m.keras", "--input", "x.npy", "--float64",

@@ -13,30 +13,15 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from planetbridging import BridgeError, BridgeWarning, Unsupported, emit, native  # noqa: E402
+from torch_networks import bare, batches  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
-def batches(*shape, sizes=(3, 7), seed=0):
-    """Inputs "x" of standard normal values [size, *shape] for each batch size."""
-    rng = np.random.default_rng(seed)
-    return [{"x": rng.normal(size=(n, *shape)).astype(np.float32)} for n in sizes]
-
-
 def module(function, **parts):
-    """A module with these submodules, parameters and buffers; forward is function(self, ...)."""
-    class Net(nn.Module):
-        forward = function
-
-        def __init__(self):
-            super().__init__()
-            for name, part in parts.items():
-                if isinstance(part, torch.Tensor) and not isinstance(part, nn.Parameter):
-                    self.register_buffer(name, part)
-                else:
-                    setattr(self, name, part)
+    """`bare`, with normal parameters of torch's own drawing."""
     torch.manual_seed(1)
-    net = Net()
+    net = bare(function, **parts)
     for parameter in net.parameters():
         nn.init.normal_(parameter)
     return net

@@ -39,8 +39,8 @@ def filled(net, seed=1):
     return net
 
 
-def module(function, **parts):
-    """A module with these submodules, parameters and buffers; forward is function(self, ...)."""
+def bare(function, **parts):
+    """A module with these submodules, parameters and buffers as they are; forward is function(self, ...)."""
     class Net(nn.Module):
         forward = function
 
@@ -51,7 +51,12 @@ def module(function, **parts):
                     self.register_buffer(name, part)
                 else:
                     setattr(self, name, part)
-    return filled(Net())
+    return Net()
+
+
+def module(function, **parts):
+    """`bare`, with drawn parameters."""
+    return filled(bare(function, **parts))
 
 
 def operations(document):
