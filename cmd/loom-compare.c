@@ -14,8 +14,14 @@ enum {
 	ALLOW_EXTRA,
 	SKIP,
 	REPORT,
+	MAP,
+	POLICY,
+	PERMUTE,
+	ONLY,
+	IGNORE,
+	EXPECT,
 	REPORTS = 16,
-	SKIPS = 4096
+	NAMES = 4096
 };
 
 static const struct cmd_opt options[] = {
@@ -27,8 +33,19 @@ static const struct cmd_opt options[] = {
 	    "accept tensors whose greatest |b| is within the tolerance" },
 	{ ATOL, "atol", "X", "absolute tolerance (default 1e-5)" },
 	{ EQUAL_NAN, "equal-nan", NULL, "two NaNs agree" },
+	{ EXPECT, "expect", "FILE",
+	    "answer yes if the labels are those in FILE, a report of labels; else show\n"
+	    "the difference" },
+	{ IGNORE, "ignore", "GLOB", "do not compare tensors whose names fit; may be repeated" },
 	{ 'j', "jobs", "N", "threads to use (default 1)" },
+	{ MAP, "map", "FILE",
+	    "what tensors of A are called in B: a line each, two names or globs" },
 	{ CMD_NO_PROGRESS_ROW },
+	{ ONLY, "only", "GLOB", "compare tensors whose names fit, no others; may be repeated" },
+	{ PERMUTE, "permute", "GLOB=AXES",
+	    "axes of A's tensors in B's order, as in 'conv*=0,3,1,2'; may be repeated" },
+	{ POLICY, "policy", "FILE",
+	    "tolerances of some tensors: lines of GLOB [atol=X] [rtol=X] [scale=none|max]" },
 	{ 'q', "quiet", NULL, "no report on standard output: the status tells" },
 	{ REPORT, "report", "KIND[=FILE]",
 	    "write a report: text, json, ndjson, md, junit or labels (default: text to stdout)" },
@@ -42,11 +59,12 @@ static const struct cmd_opt options[] = {
 struct request {
 	struct cmd cmd;
 	struct loom_compare_options compare;
-	const char *skip[SKIPS];
+	const char *skip[NAMES], *only[NAMES], *ignore[NAMES], *permute[NAMES];
 	struct report {
 		const char *kind, *path; /* path NULL: standard output */
 	} reports[REPORTS];
 	size_t n_reports;
+	const char *expect;
 	int quiet;
 };
 
@@ -90,11 +108,33 @@ set_scale(struct request *r, const char *text)
 }
 
 static void
-add_skip(struct request *r, const char *name)
+add_name(struct request *r, const char **names, size_t *n, const char *name)
 {
-	if (r->compare.n_skip == SKIPS)
-		exit(cmd_misuse(&r->cmd, "more than %d tensors to skip", SKIPS));
-	r->skip[r->compare.n_skip++] = name;
+	if (*n == NAMES)
+		exit(cmd_misuse(&r->cmd, "more than %d names", NAMES));
+	names[(*n)++] = name;
+}
+
+/* What is said of tensors by their names. */
+static void
+parse_names(struct request *r, int key)
+{
+	struct loom_compare_options *o = &r->compare;
+
+	if (key == SKIP)
+		add_name(r, r->skip, &o->n_skip, optarg);
+	else if (key == ONLY)
+		add_name(r, r->only, &o->n_only, optarg);
+	else if (key == IGNORE)
+		add_name(r, r->ignore, &o->n_ignore, optarg);
+	else if (key == PERMUTE)
+		add_name(r, r->permute, &o->n_permute, optarg);
+	else if (key == MAP)
+		o->map = optarg;
+	else if (key == POLICY)
+		o->policy = optarg;
+	else if (key == EXPECT)
+		r->expect = optarg;
 }
 
 static void
@@ -117,10 +157,10 @@ parse(struct request *r, int argc, char **argv)
 			o->jobs = (int)cmd_number(&r->cmd, optarg, 1, 1024);
 		else if (key == SCALE)
 			set_scale(r, optarg);
-		else if (key == SKIP)
-			add_skip(r, optarg);
 		else if (key == REPORT)
 			add_report(r, optarg);
+		else
+			parse_names(r, key);
 	}
 	if (optind + 2 != argc)
 		exit(cmd_usage(&r->cmd));
@@ -157,6 +197,24 @@ write_reports(struct request *r, struct loom_comparison *c, struct loom_error *e
 	return 0;
 }
 
+/* EXIT_YES or EXIT_NO; -1 on failure.  Differences go to standard error: a report may be on output. */
+static int
+answer(const struct request *r, struct loom_comparison *c, struct loom_error *err)
+{
+	const char *text;
+	size_t size;
+	int same;
+
+	if (r->expect == NULL)
+		return loom_comparison_same(c) ? EXIT_YES : EXIT_NO;
+	same = loom_comparison_expected(c, r->expect, &text, &size, err);
+	if (same < 0)
+		return -1;
+	if (!same)
+		(void)fprintf(stderr, "--- %s\n+++ labels\n%.*s", r->expect, (int)size, text);
+	return same ? EXIT_YES : EXIT_NO;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -172,6 +230,9 @@ main(int argc, char **argv)
 		.scale_max = 1,
 		.jobs = 1,
 		.skip = r.skip,
+		.only = r.only,
+		.ignore = r.ignore,
+		.permute = r.permute,
 		.progress = cmd_progress,
 		.context = &r.cmd };
 	parse(&r, argc, argv);
@@ -180,9 +241,8 @@ main(int argc, char **argv)
 	if (loom_tensors_open(&a, argv[optind], &err) < 0 ||
 	    loom_tensors_open(&b, argv[optind + 1], &err) < 0)
 		goto out;
-	if (loom_compare(&c, a, b, &r.compare, &err) < 0 || write_reports(&r, c, &err) < 0)
-		goto out;
-	status = loom_comparison_same(c) ? EXIT_YES : EXIT_NO;
+	if (loom_compare(&c, a, b, &r.compare, &err) == 0 && write_reports(&r, c, &err) == 0)
+		status = answer(&r, c, &err);
 out:
 	loom_comparison_free(c);
 	loom_tensors_free(a);

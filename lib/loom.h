@@ -122,6 +122,12 @@ struct loom_compare_options {
 	int allow_vacuous, allow_missing, allow_extra; /* these do not make the answer no */
 	const char *const *skip;		       /* names of tensors not to compare */
 	size_t n_skip;
+	const char *const *only, *const *ignore; /* globs: compare these alone, these not */
+	size_t n_only, n_ignore;
+	const char *map;	    /* a file: what tensors of a are called in b, or NULL */
+	const char *policy;	    /* a file: tolerances of tensors by glob, or NULL */
+	const char *const *permute; /* "GLOB=0,3,1,2": axes of a's tensors in b's order */
+	size_t n_permute;
 	int jobs; /* threads; no result depends on it */
 	void (*progress)(void *context, uint64_t done, uint64_t total); /* in bytes; or NULL */
 	void *context;
@@ -142,6 +148,12 @@ const char *loom_report_kind(size_t i);
 /* The report as text of *size bytes, which lives until the next call; NULL on failure. */
 const char *loom_comparison_report(struct loom_comparison *, const char *kind, size_t *size,
     struct loom_error *);
+/*
+ * Are the labels those of the file at path, a report of labels?  1 yes, 0 no, -1 failure; *text has
+ * the lines that differ, "-" before the file's and "+" before ours, and lives until the next report.
+ */
+int loom_comparison_expected(struct loom_comparison *, const char *path, const char **text,
+    size_t *size, struct loom_error *) LOOM_MUST_CHECK;
 
 /* ---- models ---- */
 

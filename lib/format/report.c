@@ -100,10 +100,24 @@ lm_report_rule(char dst[LM_CELL], const struct loom_comparison *c)
 	const struct loom_compare_options *o = &c->options;
 	char atol[LM_TEXT_SIZE], rtol[LM_TEXT_SIZE];
 
-	(void)snprintf(dst, LM_CELL, "|a-b| <= atol*S + rtol*|b|, S = %s, atol = %s, rtol = %s%s",
+	(void)snprintf(dst, LM_CELL, "|a-b| <= atol*S + rtol*|b|, S = %s, atol = %s, rtol = %s%s%s",
 	    o->scale_max ? "max(1, max|b|)" : "1", put_shortest(atol, o->atol),
-	    put_shortest(rtol, o->rtol), o->equal_nan ? ", NaN equals NaN" : "");
+	    put_shortest(rtol, o->rtol), o->equal_nan ? ", NaN equals NaN" : "",
+	    o->policy != NULL ? ", unless the policy says another" : "");
 	return dst;
+}
+
+/* What the policy says of a pair whose values were compared. */
+static size_t
+note_bound(char *dst, size_t room, const struct lm_pair *p)
+{
+	char atol[LM_TEXT_SIZE], rtol[LM_TEXT_SIZE];
+
+	if (!p->own_bound)
+		return 0;
+	return (size_t)snprintf(dst, room, "policy: atol = %s, rtol = %s, S = %s",
+	    put_shortest(atol, p->bound.atol), put_shortest(rtol, p->bound.rtol),
+	    p->bound.scale_max ? "max(1, max|b|)" : "1");
 }
 
 const char *
@@ -158,6 +172,7 @@ note_values(char dst[LM_CELL], const struct lm_pair *p)
 const char *
 lm_report_note(char dst[LM_CELL], const struct lm_pair *p)
 {
+	char policy[4 * LM_TEXT_SIZE];
 	size_t used;
 
 	dst[0] = '\0';
@@ -171,8 +186,10 @@ lm_report_note(char dst[LM_CELL], const struct lm_pair *p)
 		return "shapes differ";
 	used = strlen(note_values(dst, p));
 	if (strcmp(p->a.dtype, p->b.dtype) != 0)
-		(void)snprintf(dst + used, LM_CELL - used, "%s%s against %s", used > 0 ? "; " : "",
-		    p->a.dtype, p->b.dtype);
+		used += (size_t)snprintf(dst + used, LM_CELL - used, "%s%s against %s",
+		    used > 0 ? "; " : "", p->a.dtype, p->b.dtype);
+	if (note_bound(policy, sizeof(policy), p) > 0)
+		(void)snprintf(dst + used, LM_CELL - used, "%s%s", used > 0 ? "; " : "", policy);
 	return dst;
 }
 

@@ -1,4 +1,4 @@
-/* compare: match the tensors of two files by name, measure each pair in blocks, judge. */
+/* compare: measure each pair of tensors in blocks, judge. */
 #include "model/compare.h"
 
 #include <math.h>
@@ -16,6 +16,7 @@ struct work {
 	struct lm_pool *pool;
 	size_t round;			/* values read at a time */
 	unsigned char *data_a, *data_b; /* round values of the widest type */
+	unsigned char *turned;		/* all of a's, where its axes are permuted; else NULL */
 	struct lm_measure *blocks;
 	struct lm_measuring with;
 	size_t now;	      /* values of the present round */
@@ -38,106 +39,6 @@ lm_compare_place(const struct loom_tensor *t, uint64_t at, uint64_t place[LOOM_R
 
 	for (axis = t->rank; axis-- > 0; at /= t->shape[axis])
 		place[axis] = at % t->shape[axis];
-}
-
-/* ---- matching ---- */
-
-struct named {
-	const char *name;
-	size_t index;
-};
-
-static int
-by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
-}
-
-static struct named *
-sorted(const struct loom_tensors *t, struct loom_error *err)
-{
-	size_t n = loom_tensors_count(t), i;
-	struct named *list = lm_alloc(n + 1, sizeof(*list), err);
-
-	for (i = 0; list != NULL && i < n; i++) {
-		list[i].name = loom_tensors_at(t, i).name;
-		list[i].index = i;
-	}
-	if (list != NULL)
-		qsort(list, n, sizeof(*list), by_name);
-	return list;
-}
-
-/* The next pair; either side may be missing. */
-static int
-add_pair(struct work *w, const struct named *a, const struct named *b, struct loom_error *err)
-{
-	struct lm_pair *p = &w->c->pairs[w->c->n++];
-
-	p->name = lm_arena_string(&w->c->arena, b != NULL ? b->name : a->name, err);
-	if (p->name == NULL)
-		return -1;
-	p->in_a = a != NULL;
-	p->in_b = b != NULL;
-	if (a != NULL) {
-		p->index_a = a->index;
-		p->a = loom_tensors_at(w->a, a->index);
-	}
-	if (b != NULL) {
-		p->index_b = b->index;
-		p->b = loom_tensors_at(w->b, b->index);
-	}
-	return 0;
-}
-
-static int
-merge(struct work *w, const struct named *a, const struct named *b, struct loom_error *err)
-{
-	size_t na = loom_tensors_count(w->a), nb = loom_tensors_count(w->b), i = 0, j = 0;
-	int order;
-
-	w->c->pairs = lm_arena_alloc(&w->c->arena, na + nb + 1, sizeof(*w->c->pairs), err);
-	if (w->c->pairs == NULL)
-		return -1;
-	if (na == 1 && nb == 1)
-		return add_pair(w, a, b, err);
-	while (i < na || j < nb) {
-		order = i == na ? 1 : j == nb ? -1 : strcmp(a[i].name, b[j].name);
-		if (add_pair(w, order <= 0 ? &a[i] : NULL, order >= 0 ? &b[j] : NULL, err) < 0)
-			return -1;
-		i += order <= 0;
-		j += order >= 0;
-	}
-	return 0;
-}
-
-static int
-match(struct work *w, struct loom_error *err)
-{
-	struct named *a = sorted(w->a, err), *b = sorted(w->b, err);
-	int r = a != NULL && b != NULL ? merge(w, a, b, err) : -1;
-
-	lm_free(a);
-	lm_free(b);
-	return r;
-}
-
-/* A name that excuses nothing is a mistake. */
-static int
-skip(struct loom_comparison *c, const struct loom_compare_options *o, struct loom_error *err)
-{
-	char shown[LM_SHOWN];
-	size_t i, j;
-
-	for (i = 0; i < o->n_skip; i++) {
-		for (j = 0; j < c->n && strcmp(c->pairs[j].name, o->skip[i]) != 0; j++)
-			continue;
-		if (j == c->n)
-			return lm_fail(err, LOOM_EARG, "no tensor is called %s, so none is skipped",
-			    lm_shown(shown, o->skip[i]));
-		c->pairs[j].label = LOOM_SKIPPED;
-	}
-	return 0;
 }
 
 /* ---- measuring ---- */
@@ -167,6 +68,18 @@ show_progress(struct work *w, uint64_t bytes)
 		o->progress(o->context, w->done, w->total);
 }
 
+/* The next values of a's tensor, from `first` on. */
+static int
+read_a(struct work *w, const struct lm_pair *p, uint64_t first, struct loom_error *err)
+{
+	size_t size = w->with.a->bits / 8;
+
+	if (w->turned == NULL)
+		return loom_tensors_read(w->a, p->index_a, w->data_a, w->now, err);
+	memcpy(w->data_a, w->turned + (size_t)first * size, w->now * size);
+	return 0;
+}
+
 static int
 measure(struct work *w, struct lm_pair *p, uint64_t count, struct loom_error *err)
 {
@@ -175,7 +88,7 @@ measure(struct work *w, struct lm_pair *p, uint64_t count, struct loom_error *er
 
 	for (first = 0; first < count; first += w->now) {
 		w->now = count - first < w->round ? (size_t)(count - first) : w->round;
-		if (loom_tensors_read(w->a, p->index_a, w->data_a, w->now, err) < 0 ||
+		if (read_a(w, p, first, err) < 0 ||
 		    loom_tensors_read(w->b, p->index_b, w->data_b, w->now, err) < 0)
 			return -1;
 		blocks = (w->now + LM_BLOCK - 1) / LM_BLOCK;
@@ -189,9 +102,9 @@ measure(struct work *w, struct lm_pair *p, uint64_t count, struct loom_error *er
 
 /* Integers are not rounded: a greater one is no reason for a greater tolerance. */
 static int
-scaled(const struct loom_compare_options *o, const struct lm_pair *p)
+scaled(const struct lm_pair *p)
 {
-	return o->scale_max &&
+	return p->bound.scale_max &&
 	    lm_measure_unit(lm_dtype_find(p->a.dtype), lm_dtype_find(p->b.dtype)) != NULL;
 }
 
@@ -242,12 +155,13 @@ conclude(struct lm_pair *p)
 }
 
 static void
-judge(const struct loom_compare_options *o, struct lm_pair *p)
+judge(struct lm_pair *p)
 {
+	const struct lm_bound *o = &p->bound;
 	struct lm_measure *m = &p->measure;
 	int within;
 
-	if (scaled(o, p) && m->max_b > p->scale)
+	if (scaled(p) && m->max_b > p->scale)
 		p->scale = m->max_b;
 	p->tolerance = o->atol * p->scale;
 	within = o->rtol > 0 ? m->beyond == 0 : m->max_abs <= p->tolerance;
@@ -280,28 +194,87 @@ same_shape(const struct loom_tensor *a, const struct loom_tensor *b)
 	return a->rank == b->rank && memcmp(a->shape, b->shape, a->rank * sizeof(*a->shape)) == 0;
 }
 
+/* The values of a's tensor in the order of its permuted axes, whose shape p->a has by now. */
+static void
+turn(unsigned char *to, const unsigned char *from, const struct lm_pair *p, size_t size)
+{
+	uint64_t place[LOOM_RANK] = { 0 }, step[LOOM_RANK], stride[LOOM_RANK], at,
+		 n = values_of(&p->a), i;
+	const struct lm_order *o = p->order;
+	unsigned axis;
+
+	for (axis = o->rank, at = 1; axis-- > 0; at *= step[axis])
+		for (i = 0; i < o->rank; i++)
+			if (o->axis[i] == axis)
+				step[axis] = p->a.shape[i], stride[i] = at;
+	for (i = 0, at = 0; i < n; i++) {
+		memcpy(to + i * size, from + at * size, size);
+		for (axis = o->rank; axis-- > 0;) {
+			at += stride[axis];
+			if (++place[axis] < p->a.shape[axis])
+				break;
+			at -= stride[axis] * p->a.shape[axis];
+			place[axis] = 0;
+		}
+	}
+}
+
+/* Read a's tensor whole and turn it; w->turned is the caller's to free. */
+static int
+read_turned(struct work *w, const struct lm_pair *p, struct loom_error *err)
+{
+	uint64_t count = values_of(&p->a);
+	size_t size = lm_dtype_find(p->a.dtype)->bits / 8;
+	unsigned char *plain;
+	int r = -1;
+
+	if (count > SIZE_MAX / size)
+		return lm_fail(err, LOOM_ENOMEM, "tensor %.200s is larger than memory", p->name);
+	plain = lm_alloc((size_t)count + 1, size, err);
+	w->turned = lm_alloc((size_t)count + 1, size, err);
+	if (plain != NULL && w->turned != NULL &&
+	    loom_tensors_read(w->a, p->index_a, plain, (size_t)count, err) == 0) {
+		turn(w->turned, plain, p, size);
+		r = 0;
+	}
+	lm_free(plain);
+	return r;
+}
+
+static int
+compare_values(struct work *w, struct lm_pair *p, struct loom_error *err)
+{
+	uint64_t count = values_of(&p->b);
+
+	if (p->order != NULL && read_turned(w, p, err) < 0)
+		return -1;
+	p->scale = 1;
+	w->with.a = lm_dtype_find(p->a.dtype);
+	w->with.b = lm_dtype_find(p->b.dtype);
+	if (p->bound.rtol > 0 && scaled(p) && find_scale(w, p, count, err) < 0)
+		return -1;
+	w->with.limit = p->bound.atol * p->scale;
+	w->with.rtol = p->bound.rtol;
+	w->with.equal_nan = w->c->options.equal_nan;
+	if (measure(w, p, count, err) < 0)
+		return -1;
+	judge(p);
+	return 0;
+}
+
 static int
 compare_pair(struct work *w, struct lm_pair *p, struct loom_error *err)
 {
-	const struct loom_compare_options *o = &w->c->options;
-	uint64_t count = values_of(&p->b);
+	int r;
 
 	p->same_shape = same_shape(&p->a, &p->b);
 	p->label = LOOM_DIFF;
 	if (!p->same_shape)
 		return 0;
-	p->scale = 1;
-	w->with.a = lm_dtype_find(p->a.dtype);
-	w->with.b = lm_dtype_find(p->b.dtype);
-	if (o->rtol > 0 && scaled(o, p) && find_scale(w, p, count, err) < 0)
-		return -1;
-	w->with.limit = o->atol * p->scale;
-	w->with.rtol = o->rtol;
-	w->with.equal_nan = o->equal_nan;
-	if (measure(w, p, count, err) < 0)
-		return -1;
-	judge(o, p);
-	return 0;
+	r = compare_values(w, p, err);
+	lm_free(w->turned);
+	w->turned = NULL;
+	return r;
 }
 
 /* Rows are what the first axis counts; a tensor without values has none. */
@@ -377,7 +350,7 @@ prepare(struct work *w, const struct loom_compare_options *o, struct loom_error 
 	size_t blocks = (size_t)o->jobs * ROUND, i;
 	const struct lm_pair *p;
 
-	if (match(w, err) < 0 || skip(w->c, o, err) < 0 || lm_pool_new(&w->pool, o->jobs, err) < 0)
+	if (lm_match(w->c, w->a, w->b, o, err) < 0 || lm_pool_new(&w->pool, o->jobs, err) < 0)
 		return -1;
 	for (i = 0; i < w->c->n; i++) {
 		p = &w->c->pairs[i];
@@ -404,8 +377,8 @@ loom_compare(struct loom_comparison **out, struct loom_tensors *a, struct loom_t
 		return -1;
 	lm_buf_init(&c->report, SIZE_MAX / 4);
 	c->options = *o;
-	c->options.skip = NULL;
-	c->options.n_skip = 0;
+	c->options.skip = c->options.only = c->options.ignore = c->options.permute = NULL;
+	c->options.n_skip = c->options.n_only = c->options.n_ignore = c->options.n_permute = 0;
 	if (prepare(&w, o, err) == 0)
 		r = compare_all(&w, err);
 	lm_pool_free(w.pool);
