@@ -27,8 +27,9 @@ flags    = $(std) $(warn) $($(BUILD)) $(opt) -ffp-contract=off -fno-math-errno -
            -pthread -Ilib $(paths) -DLOOM_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS)
 
 out      := build/$(notdir $(lastword $(CC)))-$(BUILD)
+common   := cmd/cmd.c cmd/completion.c
 lib_src  := $(wildcard lib/*/*.c)
-cmd_src  := $(filter-out cmd/cmd.c,$(wildcard cmd/*.c))
+cmd_src  := $(filter-out $(common),$(wildcard cmd/*.c))
 unit_src := $(wildcard test/unit/*.c)
 fuzz_src := $(filter-out test/fuzz/main.c,$(wildcard test/fuzz/*.c))
 obj       = $(patsubst %.c,$(out)/%.o,$(1))
@@ -50,7 +51,7 @@ programs: $(programs)
 $(out)/libloom.a: $(call obj,$(lib_src))
 	$(call say,AR)$(AR) rcs $@.$$$$ $^ && mv $@.$$$$ $@
 
-$(out)/bin/%: $(out)/cmd/%.o $(out)/cmd/cmd.o $(out)/libloom.a
+$(out)/bin/%: $(out)/cmd/%.o $(call obj,$(common)) $(out)/libloom.a
 	@mkdir -p $(@D)
 	$(call link,$^)
 
@@ -59,7 +60,7 @@ fuzz_main := $(if $(filter fuzzing,$(BUILD)),-fsanitize=fuzzer,$(out)/test/fuzz/
 $(out)/test/fuzz/%: $(out)/test/fuzz/%.o $(out)/test/fuzz/main.o $(out)/libloom.a
 	$(call link,$< $(fuzz_main) $(out)/libloom.a)
 
-$(probes): $(out)/%: $(out)/%.o $(out)/cmd/cmd.o $(out)/libloom.a
+$(probes): $(out)/%: $(out)/%.o $(call obj,$(common)) $(out)/libloom.a
 	$(call link,$^)
 
 $(out)/test/unit/%: $(out)/test/unit/%.o $(out)/libloom.a
@@ -78,7 +79,7 @@ $(out)/libraries:
 	@touch $@
 
 -include $(wildcard $(addprefix $(out)/,lib/*/*.d cmd/*.d test/*/*.d))
--include contrib/bedrocks.mk contrib/bedrocks-own.mk
+-include contrib/bedrocks.mk contrib/bedrocks-own.mk contrib/networks.mk
 
 make_again = @+$(MAKE) --no-print-directory
 run_env    = OUT='$(out)' CC='$(CC)' BUILD='$(BUILD)' VERSION='$(VERSION)' \
@@ -121,6 +122,9 @@ install: programs
 	install -m 755 $(programs) '$(DESTDIR)$(PREFIX)/bin'
 	install -m 644 $(out)/libloom.a '$(DESTDIR)$(PREFIX)/lib'
 	install -m 644 lib/loom.h '$(DESTDIR)$(PREFIX)/include'
+	for shell in bash:bash-completion/completions/ zsh:zsh/site-functions/_; do \
+	    for program in $(programs); do to='$(DESTDIR)$(PREFIX)'/share/$${shell#*:}$${program##*/}; \
+	    mkdir -p "$${to%/*}" && $$program --completion=$${shell%%:*} >"$$to" || exit; done; done
 	for page in man/*.[1-9]; do dir='$(DESTDIR)$(PREFIX)'/share/man/man$${page##*.}; \
 	    mkdir -p "$$dir" && install -m 644 $$page "$$dir" || exit; done
 

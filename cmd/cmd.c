@@ -161,11 +161,22 @@ add_option(struct cmd *cmd, size_t i, int letter, const char *name, const char *
 		(void)snprintf(s, 4, "%c%.*s", letter, takes(arg), "::");
 }
 
+enum { COMPLETION = 1001 };
+
+/* What every program has, behind its own. */
+static const struct cmd_opt common[] = {
+	{ COMPLETION, "completion", "bash|zsh",
+	    "print a script by which that shell completes options, and exit" },
+	{ 'h', "help", NULL, "print this and exit" },
+	{ 'V', "version", NULL, "print the version and exit" },
+	{ 0 },
+};
+
 void
 cmd_start(struct cmd *cmd, const char *name, const char *synopsis, const char *purpose,
     const struct cmd_opt *options)
 {
-	size_t i;
+	size_t i, j;
 
 	memset(cmd, 0, sizeof(*cmd));
 	cmd->name = name;
@@ -177,8 +188,8 @@ cmd_start(struct cmd *cmd, const char *name, const char *synopsis, const char *p
 		assert(i < CMD_OPTIONS);
 		add_option(cmd, i, options[i].letter, options[i].name, options[i].arg);
 	}
-	add_option(cmd, i++, 'h', "help", NULL);
-	add_option(cmd, i, 'V', "version", NULL);
+	for (j = 0; common[j].name != NULL; j++)
+		add_option(cmd, i + j, common[j].letter, common[j].name, common[j].arg);
 	opterr = 0;
 	/* A line is one write: programs of a pipeline say theirs at the same time. */
 	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
@@ -220,10 +231,8 @@ put_option(const struct cmd_opt *o, int width)
 static int
 print_help(const struct cmd *cmd)
 {
-	static const struct cmd_opt common[] = { { 'h', "help", NULL, "print this and exit" },
-		{ 'V', "version", NULL, "print the version and exit" }, { 0 } };
 	const struct cmd_opt *o;
-	int width = (int)strlen("--version"), n;
+	int width = long_form((char[FORM]){ 0 }, common), n;
 	char form[FORM];
 
 	for (o = cmd->options; o->name != NULL; o++) {
@@ -273,6 +282,8 @@ cmd_getopt(struct cmd *cmd, int argc, char **argv)
 	case 'V':
 		printf("%s %s\n", cmd->name, LOOM_VERSION);
 		exit(cmd_finish(cmd, EXIT_YES, &none));
+	case COMPLETION:
+		exit(cmd_finish(cmd, cmd_completion(cmd, optarg, common), &none));
 	case '?':
 	case ':':
 		exit(bad_option(cmd, key, argv));

@@ -37,7 +37,7 @@ struct cmd {
 	const struct cmd_opt *options;
 	int single_dash; /* long options may also start with one dash */
 	int last;	 /* the option that cmd_getopt returned last */
-	struct option longs[CMD_OPTIONS + 3];
+	struct option longs[CMD_OPTIONS + 4];
 	char shorts[2 * CMD_OPTIONS + 8];
 	struct {
 		int off, shown;
@@ -54,7 +54,8 @@ void cmd_start(struct cmd *, const char *name, const char *synopsis, const char 
 
 /*
  * The letter of the next option, its value in optarg; -1 after the last, with optind at the first
- * operand.  --help and --version end the program with status 0, a bad option with EXIT_USAGE.
+ * operand.  --help, --version and --completion end the program with status 0, a bad option with
+ * EXIT_USAGE.
  */
 int cmd_getopt(struct cmd *, int argc, char **argv);
 
@@ -77,6 +78,9 @@ void cmd_binary_out(struct cmd *);
  * call was more than a second ago.  context is the struct cmd: it can be given as a callback.
  */
 void cmd_progress(void *context, uint64_t done, uint64_t total);
+
+/* Print the script for that shell from the program's options and the common ones; a status. */
+int cmd_completion(struct cmd *, const char *shell, const struct cmd_opt *common);
 
 /*
  * The way out once work has begun: close standard output, print the error if there is one, and choose

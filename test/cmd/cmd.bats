@@ -14,13 +14,14 @@ setup() {
 	[ "${lines[0]}" = "usage: probe [-o FILE] [NAME [BYTE]]" ]
 	[ "${lines[1]}" = "       probe --work" ]
 	[ "${lines[2]}" = "Try what programs share." ]
-	[ "${lines[3]}" = "      --binary       write a binary result" ]
-	[ "${lines[5]}" = "  -n, --number N     print a number from -3 to 12" ]
-	[ "${lines[7]}" = "      --real X       print a number from 0 to 1," ]
-	[ "${lines[8]}" = "                     which need not be whole" ]
-	[ "${lines[11]}" = "      --no-progress  never show progress" ]
-	[ "${lines[12]}" = "  -h, --help         print this and exit" ]
-	[ "${lines[13]}" = "  -V, --version      print the version and exit" ]
+	[ "${lines[3]}" = "      --binary               write a binary result" ]
+	[ "${lines[5]}" = "  -n, --number N             print a number from -3 to 12" ]
+	[ "${lines[7]}" = "      --real X               print a number from 0 to 1," ]
+	[ "${lines[8]}" = "                             which need not be whole" ]
+	[ "${lines[11]}" = "      --no-progress          never show progress" ]
+	[ "${lines[12]}" = "      --completion bash|zsh  print a script by which that shell completes options, and exit" ]
+	[ "${lines[13]}" = "  -h, --help                 print this and exit" ]
+	[ "${lines[14]}" = "  -V, --version              print the version and exit" ]
 }
 
 @test "cmd: numbers within their range are taken, others are status 2" {
