@@ -155,6 +155,30 @@ say_slots(const struct look *l, const struct lm_cell_row *row, const struct lm_n
 	return 0;
 }
 
+/* What Loom makes of weights that its layer does not take. */
+const char *
+lm_cell_wrong_weights(const struct lm_cell_row *row, const struct lm_node *node)
+{
+	const struct lm_dtype *dtype = node->weight[0].dtype;
+
+	if (!row->floats || dtype == NULL || dtype == lm_dtype_get(LM_F32) ||
+	    dtype == lm_dtype_get(LM_F64))
+		return NULL;
+	return dtype->name;
+}
+
+static int
+say_weights(const struct look *l, const struct lm_cell_row *row, const struct lm_node *node)
+{
+	const char *dtype = lm_cell_wrong_weights(row, node);
+	char what[100];
+
+	if (dtype == NULL)
+		return 0;
+	(void)snprintf(what, sizeof(what), ": Loom makes zeros where its weights are %s", dtype);
+	return say_cell(l, node, what);
+}
+
 /* Loom's attention reads past its queries where they are narrower than what comes out. */
 static int
 say_narrow(const struct look *l, const struct lm_cell_row *row, const struct lm_node *node)
@@ -312,7 +336,8 @@ say_all(struct look *l)
 		} else if (row != NULL) {
 			if ((!(l->flags & LM_FAULTS_SHAPES) &&
 				(say_slots(l, row, node) < 0 || say_params(l, row, node) < 0 ||
-				    say_narrow(l, row, node) < 0)) ||
+				    say_narrow(l, row, node) < 0 ||
+				    say_weights(l, row, node) < 0)) ||
 			    (row->skip && (l->flags & LM_FAULTS_OWN) && node->n_in > 1 &&
 				say_cell(l, node, " loses its skip") < 0) ||
 			    say_shape(l, row, node) < 0)

@@ -42,6 +42,13 @@ enum lm_cell_rows {
 	LM_ROWS_LEAK	/* Loom lets the samples of a batch see those before them */
 };
 
+/* How far windows reach follows from the extents that a spec states. */
+enum lm_cell_window {
+	LM_CELL_NO_WINDOW,
+	LM_CELL_CONVOLVES, /* beyond the input there are zeros */
+	LM_CELL_TRANSPOSES /* results that nothing reaches are zeros */
+};
+
 struct lm_cell_row {
 	const char *type, *op;
 	size_t main; /* slots in the layer's blob */
@@ -53,9 +60,10 @@ struct lm_cell_row {
 	const char *activation; /* the parameter that is the activation; Loom's is its first word */
 	const char *ones; /* a slot by which values are multiplied; all others add something */
 	int keeps;	  /* what comes out has the extents of what comes in */
-	int window;	  /* the extents that come out are stated, not computed */
-	int full;	  /* Loom keeps its weights in float32, whatever the spec says */
-	int skip;	  /* in a sequence it adds what the layer before it took */
+	enum lm_cell_window window; /* the extents that come out are stated, not computed */
+	int floats; /* Loom computes nothing where its weights are of another kind */
+	int full;   /* Loom keeps its weights in float32, whatever the spec says */
+	int skip;   /* in a sequence it adds what the layer before it took */
 	/* Trailing extents: a parameter, else a key of the spec. */
 	const char *reads[LM_CELL_AXES], *makes[LM_CELL_AXES];
 	enum lm_cell_rows rows;
@@ -120,6 +128,8 @@ int64_t lm_param_word(const struct lm_param *, const char *word);
 int lm_cell_matters(const struct lm_cell_row *, const struct lm_node *, const struct lm_node *other,
     size_t param);
 int lm_param_same(const struct lm_param *, const union lm_value *, const union lm_value *);
+/* The element type of a node's weights where Loom's layer computes nothing with it; or NULL. */
+const char *lm_cell_wrong_weights(const struct lm_cell_row *, const struct lm_node *);
 /* "Loom computes with KEY A, not B". */
 int lm_param_difference(struct lm_buf *, const struct lm_param *, const union lm_value *theirs,
     const union lm_value *ours, struct loom_error *) LOOM_MUST_CHECK;

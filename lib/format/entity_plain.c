@@ -173,7 +173,7 @@ add_layer(struct lm_chain *c, struct lm_entity_cell *cell, struct lm_flow *f,
 	f->value = node->out[0];
 	if (cell->row->skip)
 		return 0;
-	if (cell->row->window && reaches_further(node, &read, &made) &&
+	if (cell->row->window == LM_CELL_CONVOLVES && reaches_further(node, &read, &made) &&
 	    add_cut(c, cell, &made, f, err) < 0)
 		return -1;
 	lm_flow_replace(f, &read, &made);

@@ -175,6 +175,13 @@ high_side(const struct window *w)
 	return need > 0 ? need : 0;
 }
 
+/* Transposed windows make so many outputs beyond those that the spec states; or so many less. */
+static int64_t
+left_out(const struct window *w)
+{
+	return (w->in - 1) * w->stride + w->kernel - w->low - w->out;
+}
+
 static int
 set_windows(struct lm_arena *arena, const struct lm_entity_cell *cell, struct lm_node *node,
     struct loom_error *err)
@@ -185,6 +192,7 @@ set_windows(struct lm_arena *arena, const struct lm_entity_cell *cell, struct lm
 	int stride = lm_layer_param(node->op, "stride");
 	size_t n = node->param[kernel].dims.n, i;
 	struct lm_dim *dim = lm_arena_alloc(arena, n, sizeof(*dim), err);
+	int transposes = cell->row->window == LM_CELL_TRANSPOSES;
 	struct window w;
 
 	if (dim == NULL)
@@ -196,11 +204,13 @@ set_windows(struct lm_arena *arena, const struct lm_entity_cell *cell, struct lm
 		w.kernel = node->param[kernel].dims.dim[i].value;
 		w.stride = node->param[stride].dims.dim[i].value;
 		w.low = node->param[low].dims.dim[i].value;
-		dim[i].value = high_side(&w);
-		if (dim[i].value > node->op->params[high].most)
+		dim[i].value = transposes ? left_out(&w) : high_side(&w);
+		if (dim[i].value < node->op->params[high].least ||
+		    dim[i].value > node->op->params[high].most)
 			return lm_fail(err, LOOM_EFORMAT,
-			    "%s: \"%s\" is %lld, too many for an extent of %lld", cell->name,
-			    cell->row->makes[1 + i], (long long)w.out, (long long)w.in);
+			    "%s: \"%s\" is %lld, too %s for an extent of %lld", cell->name,
+			    cell->row->makes[1 + i], (long long)w.out,
+			    transposes == (dim[i].value < 0) ? "many" : "few", (long long)w.in);
 	}
 	node->param[high].dims.dim = dim;
 	return 0;

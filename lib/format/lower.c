@@ -157,10 +157,29 @@ check_shapes(const struct lm_lower *l)
 }
 
 static int
+check_inputs(const struct lm_lower *l, const struct lm_node *node)
+{
+	size_t i;
+
+	for (i = 1; i < node->n_in; i++)
+		if (node->in[i] != LM_ABSENT)
+			return lm_lower_refuse(l, node,
+			    "it reads more than one value, where Loom's layers read one");
+	return 0;
+}
+
+/* Optional inputs mostly come from outside: the node says more than how many there are. */
+static int
 check_ends(const struct lm_lower *l)
 {
 	const struct loom_model *m = l->plan->model;
 	char text[100];
+	size_t i;
+
+	for (i = 0; i < m->n_nodes; i++)
+		if (m->nodes[i]->op->in_least == 1 && !lm_lower_is_skip(m->nodes[i]->op->name) &&
+		    check_inputs(l, m->nodes[i]) < 0)
+			return -1;
 
 	if (m->n_inputs == 1 && m->n_outputs == 1)
 		return 0;
@@ -328,6 +347,9 @@ add_layer(struct lm_lower *l, const struct lm_node *node, const struct lm_cell_r
 		    "Loom no longer knows there how long the sequence is");
 	if (lm_lower_role(l, node)->kind != LM_ROLE_LAYER)
 		return refuse_layer(l, node);
+	if (lm_cell_wrong_weights(cell, node) != NULL)
+		return lm_lower_refuse(l, node, "Loom makes zeros where its weights are %s",
+		    lm_cell_wrong_weights(cell, node));
 	if (needed || wants_slots(cell, node) || cell->rows == LM_ROWS_LEAK)
 		made = row->build(l, node);
 	else
@@ -356,17 +378,14 @@ add_node(struct lm_lower *l, const struct lm_node *node)
 {
 	const struct lm_activation_row *activation = lm_activation_of(node);
 	const struct lm_cell_row *cell = lm_cell_by_op(node->op->name);
-	size_t i;
 
 	if (node->n_out != 1)
 		return lm_lower_refuse(l, node, "it makes %zu values, where Loom's layers make one",
 		    node->n_out);
 	if (lm_lower_is_skip(node->op->name) && node->n_in == 2 && node->in[1] != LM_ABSENT)
 		return add_skip(l, node);
-	for (i = 1; i < node->n_in; i++)
-		if (node->in[i] != LM_ABSENT)
-			return lm_lower_refuse(l, node,
-			    "it reads more than one value, where Loom's layers read one");
+	if (check_inputs(l, node) < 0)
+		return -1;
 	if (node->n_in == 0 || l->root[node->in[0]] != l->root[l->value])
 		return lm_lower_refuse(l, node, "it does not read what the node before it makes");
 	l->value = node->in[0];

@@ -81,6 +81,7 @@ int lm_lower_is_skip(const char *op);
 
 struct lm_lowered *lm_lower_dense(struct lm_lower *, const struct lm_node *);
 struct lm_lowered *lm_lower_conv(struct lm_lower *, const struct lm_node *);
+struct lm_lowered *lm_lower_transposed(struct lm_lower *, const struct lm_node *);
 struct lm_lowered *lm_lower_norm(struct lm_lower *, const struct lm_node *);
 struct lm_lowered *lm_lower_attention(struct lm_lower *, const struct lm_node *);
 struct lm_lowered *lm_lower_recurrent(struct lm_lower *, const struct lm_node *);
@@ -111,6 +112,7 @@ lm_lower_make lm_lower_make_number; /* factor, everywhere */
 lm_lower_make lm_lower_make_unit;   /* ones where filter and channel are the same */
 lm_lower_make lm_lower_make_rows;   /* the rows of slot 0, twice slot 1 behind each */
 lm_lower_make lm_lower_make_planes; /* the same of filters; the place within the plane is repeat */
+lm_lower_make lm_lower_make_blocks; /* the same; in all places that a stride has, from pad_low on */
 lm_lower_make lm_lower_make_biases; /* twice slot 1, each repeat times */
 lm_lower_make lm_lower_make_heads;  /* attention; repeat 1: wider heads; queries times factor */
 lm_lower_make lm_lower_make_sums;   /* the last slots added to biases before them */

@@ -217,12 +217,21 @@ plane_of(const struct lm_lower *l, const struct lm_node *node)
 	return p;
 }
 
+/* The convolution over as many axes. */
+static const struct lm_cell_row *
+convolution(const struct plane *p)
+{
+	static const char *const ops[] = { "conv1", "conv2", "conv3" };
+
+	return lm_cell_by_op(ops[p->n - 1]);
+}
+
 /* A convolution with a kernel of one tap, from so many extents to so many. */
 static struct lm_lowered *
-tap(struct lm_lower *l, const struct lm_node *node, const struct plane *p, const uint64_t *in,
-    const uint64_t *out, uint64_t filters, uint64_t padding)
+tap(struct lm_lower *l, const struct plane *p, const uint64_t *in, const uint64_t *out,
+    uint64_t filters, uint64_t padding)
 {
-	const struct lm_cell_row *row = lm_cell_by_op(node->op->name);
+	const struct lm_cell_row *row = convolution(p);
 	struct lm_lowered *cell = new_layer(l, row->type, linear);
 	size_t i;
 
@@ -243,8 +252,7 @@ tap(struct lm_lower *l, const struct lm_node *node, const struct plane *p, const
 
 /* 0.5 as a plane beside the channels: of extents out, from windows that lie in the padding. */
 static struct lm_lowered *
-half_plane(struct lm_lower *l, const struct lm_node *node, const struct plane *p,
-    const uint64_t *in, const uint64_t *out)
+half_plane(struct lm_lower *l, const struct plane *p, const uint64_t *in, const uint64_t *out)
 {
 	uint64_t padding = 1;
 	struct lm_lowered *cell;
@@ -252,7 +260,7 @@ half_plane(struct lm_lower *l, const struct lm_node *node, const struct plane *p
 
 	for (i = 0; i < p->n; i++)
 		padding = out[i] > padding ? out[i] : padding;
-	cell = tap(l, node, p, in, out, 1, padding);
+	cell = tap(l, p, in, out, 1, padding);
 	if (cell != NULL) {
 		cell->activation = "Sigmoid";
 		cell->make = lm_lower_make_number;
@@ -342,10 +350,10 @@ lm_lower_conv(struct lm_lower *l, const struct lm_node *node)
 	size_t i;
 
 	if (!is_f32(node))
-		return added_bias(l, node, half_plane(l, node, &p, p.in, one));
+		return added_bias(l, node, half_plane(l, &p, p.in, one));
 	filters = (uint64_t)node->param[lm_layer_param(node->op, "out_channels")].i;
 	if (!has_inner_tap(&p)) {
-		border = tap(l, node, &p, p.in, p.padded, p.channels, p.padding);
+		border = tap(l, &p, p.in, p.padded, p.channels, p.padding);
 		if (border == NULL)
 			return NULL;
 		border->make = lm_lower_make_unit;
@@ -364,9 +372,42 @@ lm_lower_conv(struct lm_lower *l, const struct lm_node *node)
 	if (border != NULL)
 		set(cell, "padding", 0);
 	cell->repeat = place;
-	same = lm_lower_branches(l, "concat", same, half_plane(l, node, &p, in, in));
+	same = lm_lower_branches(l, "concat", same, half_plane(l, &p, in, in));
 	return border != NULL ? lm_lower_sequence(l, border, same, cell)
 			      : lm_lower_sequence(l, same, cell, NULL);
+}
+
+/* Do stride taps from the padding on reach every result, and none twice? */
+static int
+has_block(const struct plane *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++)
+		if (p->padding + p->stride > p->kernel || p->in[i] * p->stride < p->out[i])
+			return 0;
+	return 1;
+}
+
+/* One more channel that is 0.5, and planes of kernels with such taps of twice the bias. */
+struct lm_lowered *
+lm_lower_transposed(struct lm_lower *l, const struct lm_node *node)
+{
+	struct plane p = plane_of(l, node);
+	const uint64_t one[3] = { 1, 1, 1 };
+	struct lm_lowered *same, *cell;
+	uint64_t filters;
+
+	if (!is_f32(node) || !has_block(&p))
+		return added_bias(l, node, half_plane(l, &p, p.in, one));
+	filters = (uint64_t)node->param[lm_layer_param(node->op, "out_channels")].i;
+	same = new_layer(l, "Residual", linear);
+	cell = remade(l, node, lm_lower_make_blocks, (p.channels + 1) * filters * p.size);
+	if (same == NULL || cell == NULL)
+		return NULL;
+	set(cell, "input_channels", p.channels + 1);
+	same = lm_lower_branches(l, "concat", same, half_plane(l, &p, p.in, p.in));
+	return lm_lower_sequence(l, same, cell, NULL);
 }
 
 /* A sum of two biases is one, rounded. */

@@ -99,6 +99,41 @@ lm_lower_make_planes(const struct lm_lowered *cell, const struct lm_lower_values
 	return 0;
 }
 
+/* Is a tap one of stride from pad_low on, along every axis? */
+static int
+in_block(const struct lm_node *node, uint64_t tap)
+{
+	const struct lm_dims *kernel = &node->param[lm_layer_param(node->op, "kernel")].dims;
+	const struct lm_dims *stride = &node->param[lm_layer_param(node->op, "stride")].dims;
+	const struct lm_dims *low = &node->param[lm_layer_param(node->op, "pad_low")].dims;
+	int64_t at;
+	size_t i;
+
+	for (i = kernel->n; i-- > 0;) {
+		at = (int64_t)(tap % (uint64_t)kernel->dim[i].value) - low->dim[i].value;
+		tap /= (uint64_t)kernel->dim[i].value;
+		if (at < 0 || at >= stride->dim[i].value)
+			return 0;
+	}
+	return 1;
+}
+
+int
+lm_lower_make_blocks(const struct lm_lowered *cell, const struct lm_lower_values *v, float *dst,
+    struct loom_error *err)
+{
+	uint64_t filters = v->node->weight[1].count, old = v->node->weight[0].count / filters;
+	uint64_t size = cell->values / filters, i, k;
+
+	for (i = 0; i < filters; i++, dst += size) {
+		memcpy(dst, v->slot[0] + i * old, (size_t)old * sizeof(float));
+		for (k = old; k < size; k++)
+			if (in_block(v->node, k - old) && twice(v, i, &dst[k], err) < 0)
+				return -1;
+	}
+	return 0;
+}
+
 int
 lm_lower_make_sums(const struct lm_lowered *cell, const struct lm_lower_values *v, float *dst,
     struct loom_error *err)

@@ -4,12 +4,10 @@
  */
 #include "layer/heads.h"
 
-#include <float.h>
 #include <math.h>
 
 #include "num/rope.h"
 
-enum { QUERY, KEY, VALUE, MASK, INPUTS };
 enum {
 	MODEL,
 	KEY_FEATURES,
@@ -32,16 +30,12 @@ enum {
 	EMPTY
 };
 enum { WQ, WK, WV, WO, BQ, BK, BV, BO };
-enum { FILL_LEFT_OUT, FILL_LEAST, FILL_1E9 };
-enum { EMPTY_ZERO, EMPTY_NAN, EMPTY_ERROR };
 enum { TOGETHER = 1 << 20 }; /* floats of samples that are worked on together */
 enum { WORK = 1 << 16 };     /* products that are worth a thread */
 enum { FARTHEST = 1 << 24 }; /* positions that angles are defined for */
 
 static const char *const ropes[] = { "none", "half", "interleaved", NULL };
-static const char *const masks[] = { "none", "keep", "hide", "add", NULL };
-static const char *const fills[] = { "-inf", "least", "-1e9", NULL };
-static const char *const empties[] = { "zero", "nan", "error", NULL };
+static const struct lm_seeing seeing = { CAUSAL, SCALE, MASK_KIND, FILL, EMPTY };
 
 static size_t
 size_of(const struct lm_node *n, size_t param)
@@ -83,16 +77,12 @@ check_rope(const struct lm_node *n, struct loom_error *err)
 static int
 check(const struct lm_node *n, struct loom_error *err)
 {
-	double scale = n->param[SCALE].real;
-
 	if (n->param[HEADS].i % n->param[KV_HEADS].i != 0)
 		return lm_fail(err, LOOM_EFORMAT,
 		    "node %s (attention): num_heads is %lld, expected a multiple of num_kv_heads %lld",
 		    n->name, (long long)n->param[HEADS].i, (long long)n->param[KV_HEADS].i);
-	if (!isnan(scale) && !(fabs(scale) >= 0x1p-500 && fabs(scale) <= 0x1p500))
-		return lm_fail(err, LOOM_EFORMAT,
-		    "node %s (attention): scale is %.17g, expected 2^-500 to 2^500 in magnitude",
-		    n->name, scale);
+	if (lm_heads_check(n, &seeing, err) < 0)
+		return -1;
 	return check_rope(n, err);
 }
 
@@ -124,7 +114,7 @@ given(const struct lm_node *n, size_t input)
 static size_t
 input_of(const struct lm_node *n, size_t role)
 {
-	while (role > QUERY && !given(n, role))
+	while (role > LM_QUERY && !given(n, role))
 		role--;
 	return role;
 }
@@ -152,7 +142,7 @@ rows_fit(const struct lm_shaping *s, size_t role, size_t param, struct loom_erro
 	if (x->rank < 2 || lm_extent(x, 0) != (uint64_t)s->node->param[param].i)
 		return lm_fail_input(s, k, err, "[..., s, %lld], the last %s",
 		    (long long)s->node->param[param].i, s->node->op->params[param].key);
-	if (!same_lead(x, &s->in[QUERY]))
+	if (!same_lead(x, &s->in[LM_QUERY]))
 		return lm_fail_input(s, k, err, "the leading axes of the query");
 	return 0;
 }
@@ -161,8 +151,8 @@ static int
 lengths_fit(const struct lm_shaping *s, struct loom_error *err)
 {
 	const struct lm_node *n = s->node;
-	size_t key = input_of(n, KEY), value = input_of(n, VALUE);
-	uint64_t sq = lm_extent(&s->in[QUERY], 1), sk = lm_extent(&s->in[key], 1);
+	size_t key = input_of(n, LM_KEY), value = input_of(n, LM_VALUE);
+	uint64_t sq = lm_extent(&s->in[LM_QUERY], 1), sk = lm_extent(&s->in[key], 1);
 
 	if (lm_extent(&s->in[value], 1) != sk)
 		return lm_fail_input(s, value, err, "%llu positions, as the key has",
@@ -173,59 +163,44 @@ lengths_fit(const struct lm_shaping *s, struct loom_error *err)
 	if (sq > 0 && sk == 0)
 		return lm_fail_input(s, key, err, "at least one position");
 	if (n->param[ROPE].i != LM_ROPE_NONE && (sq > FARTHEST || sk > FARTHEST))
-		return lm_fail_input(s, sq > FARTHEST ? QUERY : key, err, "at most %d positions",
+		return lm_fail_input(s, sq > FARTHEST ? LM_QUERY : key, err, "at most %d positions",
 		    FARTHEST);
 	return 0;
 }
 
-/* The extent of the scores' axis, counted from the end: [..., heads, sq, sk]. */
-static uint64_t
-score_extent(const struct lm_node *n, const struct lm_shape *query, uint64_t sk, unsigned from_end)
+/* Extents: all of a job that depends on shapes alone. */
+static struct lm_heads
+extents(const struct lm_node *n, const struct lm_shape *query, const struct lm_shape *key)
 {
-	if (from_end == 0)
-		return sk;
-	if (from_end == 1)
-		return lm_extent(query, 1);
-	return from_end == 2 ? (uint64_t)n->param[HEADS].i : lm_extent(query, from_end - 1);
-}
-
-static int
-mask_fits(const struct lm_shaping *s, struct loom_error *err)
-{
-	const struct lm_node *n = s->node;
-	const struct lm_shape *m = &s->in[MASK], *q = &s->in[QUERY];
-	int kind = (int)n->param[MASK_KIND].i;
-	uint64_t sk = lm_extent(&s->in[input_of(n, KEY)], 1);
+	struct lm_heads h = { .query = query,
+		.batch = 1,
+		.sq = (size_t)lm_extent(query, 1),
+		.sk = (size_t)lm_extent(key, 1),
+		.heads = size_of(n, HEADS),
+		.kv_heads = size_of(n, KV_HEADS),
+		.head_dim = size_of(n, HEAD_DIM),
+		.value_dim = size_of(n, VALUE_DIM),
+		.rope = (enum lm_rope)n->param[ROPE].i };
 	unsigned i;
 
-	if (m->dtype != lm_dtype_get(kind == LM_ADD ? LM_F32 : LM_BOOL))
-		return lm_fail_input(s, MASK, err, kind == LM_ADD ? "float32" : "bool");
-	for (i = 0; i < m->rank; i++)
-		if (i > q->rank ||
-		    (lm_extent(m, i) != 1 && lm_extent(m, i) != score_extent(n, q, sk, i)))
-			return lm_fail_input(s, MASK, err,
-			    "a shape that broadcasts to [..., %lld, %llu, %llu]",
-			    (long long)n->param[HEADS].i, (unsigned long long)lm_extent(q, 1),
-			    (unsigned long long)sk);
-	return 0;
+	for (i = 0; i + 2 < query->rank; i++)
+		h.batch *= (size_t)query->dim[i];
+	return h;
 }
 
 static int
 shape(const struct lm_shaping *s, struct loom_error *err)
 {
 	const struct lm_node *n = s->node;
-	int masked = n->param[MASK_KIND].i != LM_NO_MASK;
+	struct lm_heads h;
 
-	if (rows_fit(s, QUERY, MODEL, err) < 0 || rows_fit(s, KEY, KEY_FEATURES, err) < 0 ||
-	    rows_fit(s, VALUE, VALUE_FEATURES, err) < 0 || lengths_fit(s, err) < 0)
+	if (rows_fit(s, LM_QUERY, MODEL, err) < 0 || rows_fit(s, LM_KEY, KEY_FEATURES, err) < 0 ||
+	    rows_fit(s, LM_VALUE, VALUE_FEATURES, err) < 0 || lengths_fit(s, err) < 0)
 		return -1;
-	if (masked != given(n, MASK))
-		return lm_fail(err, LOOM_ESHAPE,
-		    "layer %s (attention): mask is %s, but %s mask is given", n->name,
-		    masks[n->param[MASK_KIND].i], masked ? "no" : "a");
-	if (masked && mask_fits(s, err) < 0)
+	h = extents(n, &s->in[LM_QUERY], &s->in[input_of(n, LM_KEY)]);
+	if (lm_heads_mask(s, &seeing, &h, err) < 0)
 		return -1;
-	s->out[0] = s->in[QUERY];
+	s->out[0] = s->in[LM_QUERY];
 	s->out[0].dim[s->out[0].rank - 1] = (uint64_t)n->param[OUT_FEATURES].i;
 	return 0;
 }
@@ -258,29 +233,19 @@ prepare(struct lm_preparing *p, struct loom_error *err)
 
 /* ---- the plan ---- */
 
-/* Extents: all of a job that depends on shapes alone. */
-static struct lm_heads
-extents(const struct lm_node *n, const struct lm_shape *query, const struct lm_shape *key)
+/* Elements of q, k, v, t and o for one sample. */
+static size_t
+floats(const struct lm_heads *h)
 {
-	struct lm_heads h = { .batch = 1,
-		.sq = (size_t)lm_extent(query, 1),
-		.sk = (size_t)lm_extent(key, 1),
-		.heads = size_of(n, HEADS),
-		.kv_heads = size_of(n, KV_HEADS),
-		.head_dim = size_of(n, HEAD_DIM),
-		.value_dim = size_of(n, VALUE_DIM) };
-	unsigned i;
-
-	for (i = 0; i + 2 < query->rank; i++)
-		h.batch *= (size_t)query->dim[i];
-	return h;
+	return h->sq * h->heads * (h->head_dim + h->value_dim) +
+	    h->sk * h->kv_heads * (h->head_dim + 2 * h->value_dim);
 }
 
 /* Samples that are worked on together: several small ones, so that threads find enough to do. */
 static size_t
 together(const struct lm_heads *h)
 {
-	size_t n = TOGETHER / (lm_heads_floats(h) + 1) + 1;
+	size_t n = TOGETHER / (floats(h) + 1) + 1;
 
 	return n < h->batch ? n : h->batch;
 }
@@ -289,17 +254,17 @@ together(const struct lm_heads *h)
 static size_t
 shared(const struct lm_heads *h)
 {
-	return (h->head_dim / 2 + (together(h) * lm_heads_floats(h) + 1) / 2) * sizeof(double);
+	return (h->head_dim / 2 + (together(h) * floats(h) + 1) / 2) * sizeof(double);
 }
 
 static int
 plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 {
-	struct lm_heads h = extents(s->node, &s->in[QUERY], &s->in[input_of(s->node, KEY)]);
-	double floats = (double)h.sq * (double)h.heads * (double)(h.head_dim + h.value_dim) +
+	struct lm_heads h = extents(s->node, &s->in[LM_QUERY], &s->in[input_of(s->node, LM_KEY)]);
+	double most = (double)h.sq * (double)h.heads * (double)(h.head_dim + h.value_dim) +
 	    (double)h.sk * (double)(h.kv_heads * (h.head_dim + 2 * h.value_dim) + 64);
 
-	if (floats > (double)(SIZE_MAX / 64))
+	if (most > (double)(SIZE_MAX / 64))
 		return lm_fail(err, LOOM_ENOMEM, "no memory for the heads of %s", s->node->name);
 	*scratch = shared(&h) + lm_heads_part(&h);
 	return 0;
@@ -311,15 +276,11 @@ static struct lm_heads
 heads_of(const struct lm_call *c)
 {
 	const struct lm_node *n = c->node;
-	const struct lm_array *key = &c->in[input_of(n, KEY)];
-	struct lm_heads h = extents(n, c->in[QUERY].shape, key->shape);
+	const struct lm_array *key = &c->in[input_of(n, LM_KEY)];
+	struct lm_heads h = extents(n, c->in[LM_QUERY].shape, key->shape);
 	size_t samples = together(&h);
 
-	h.call = c;
-	h.query = &c->in[QUERY];
-	h.mask = n->n_in > MASK ? &c->in[MASK] : NULL;
-	h.causal = (int)n->param[CAUSAL].i;
-	h.rope = (enum lm_rope)n->param[ROPE].i;
+	lm_heads_start(&h, c, &seeing);
 	h.frequency = c->scratch;
 	h.q = (float *)(h.frequency + h.head_dim / 2);
 	h.k = h.q + samples * h.sq * h.heads * h.head_dim;
@@ -328,29 +289,6 @@ heads_of(const struct lm_call *c)
 	h.o = h.t + samples * h.sk * h.kv_heads * h.value_dim;
 	h.part = (char *)c->scratch + shared(&h);
 	return h;
-}
-
-/* What does not differ from query to query. */
-static struct lm_attend
-common(const struct lm_heads *h)
-{
-	const struct lm_node *n = h->call->node;
-	struct lm_attend a = { .kernels = h->call->kernels,
-		.keys = h->sk,
-		.head_dim = h->head_dim,
-		.value_dim = h->value_dim,
-		.k_step = h->kv_heads * h->head_dim,
-		.scale = n->param[SCALE].real,
-		.kind = (enum lm_mask)n->param[MASK_KIND].i };
-
-	if (isnan(a.scale))
-		a.scale = 1 / sqrt((double)h->head_dim);
-	if (a.kind != LM_NO_MASK)
-		a.mask_step = lm_extent(h->mask->shape, 0) > 1;
-	a.filled = n->param[FILL].i != FILL_LEFT_OUT;
-	a.fill = n->param[FILL].i == FILL_LEAST ? -(double)FLT_MAX : -1e9;
-	a.empty = n->param[EMPTY].i == EMPTY_NAN ? NAN : 0;
-	return a;
 }
 
 struct projection {
@@ -415,36 +353,11 @@ run_samples(struct lm_heads *h)
 	size_t sq = h->count * h->sq, sk = h->count * h->sk;
 	float *y = c->out[0].data;
 
-	project(c, WQ, rows_of(h, QUERY, h->sq, MODEL), sq, h->q);
-	project(c, WK, rows_of(h, KEY, h->sk, KEY_FEATURES), sk, h->k);
-	project(c, WV, rows_of(h, VALUE, h->sk, VALUE_FEATURES), sk, h->v);
+	project(c, WQ, rows_of(h, LM_QUERY, h->sq, MODEL), sq, h->q);
+	project(c, WK, rows_of(h, LM_KEY, h->sk, KEY_FEATURES), sk, h->k);
+	project(c, WV, rows_of(h, LM_VALUE, h->sk, VALUE_FEATURES), sk, h->v);
 	lm_heads_run(h);
 	project(c, WO, h->o, sq, y + h->first * h->sq * size_of(c->node, OUT_FEATURES));
-}
-
-/* Where that is an error, the first query that sees no key. */
-static int
-check_seen(const struct lm_heads *h, struct loom_error *err)
-{
-	const struct lm_node *n = h->call->node;
-	size_t rows = h->batch * h->heads * h->sq, r, row, head;
-	struct lm_heads at = *h;
-	struct lm_attend a;
-
-	if (n->param[EMPTY].i != EMPTY_ERROR || h->attend.kind == LM_NO_MASK)
-		return 0;
-	for (r = 0; r < rows; r++) {
-		row = r % h->sq;
-		head = r / h->sq % h->heads;
-		at.first = r / h->sq / h->heads;
-		a = lm_heads_query(&at, 0, head, row);
-		if (!lm_attend_any(&a))
-			return lm_fail(err, LOOM_ESHAPE,
-			    "layer %s (attention): query %zu of head %zu in sample %zu sees no "
-			    "key, and empty is error",
-			    n->name, row, head, at.first);
-	}
-	return 0;
 }
 
 static int
@@ -453,11 +366,10 @@ forward(const struct lm_call *c, struct loom_error *err)
 	struct lm_heads h;
 	size_t most;
 
-	if (c->in[QUERY].shape->dim[c->in[QUERY].shape->rank - 2] == 0)
+	if (c->in[LM_QUERY].shape->dim[c->in[LM_QUERY].shape->rank - 2] == 0)
 		return 0;
 	h = heads_of(c);
-	h.attend = common(&h);
-	if (check_seen(&h, err) < 0)
+	if (lm_heads_seen(&h, &seeing, err) < 0)
 		return -1;
 	if (h.rope != LM_ROPE_NONE)
 		lm_rope_frequencies(h.frequency, h.head_dim, c->node->param[ROPE_BASE].real);
@@ -478,7 +390,7 @@ const struct lm_layer_ops lm_layer_attention = {
 	.cell = 1,
 	.activation = LM_NO_ACTIVATION,
 	.in_least = 1,
-	.in_most = INPUTS,
+	.in_most = LM_HEADS_INPUTS,
 	.out_least = 1,
 	.out_most = 1,
 	.about = "y = Wo (softmax of scale q k over the keys) v + bo, head by head",
@@ -498,9 +410,9 @@ const struct lm_layer_ops lm_layer_attention = {
 	    [ROPE] = { "rope", LM_IS_ENUM, 0, 2, ropes, 0 },
 	    [ROPE_BASE] = { "rope_base", LM_IS_MAYBE, 0, 0, NULL, 0 },
 	    [SCALE] = { "scale", LM_IS_MAYBE, 0, 0, NULL, 0 },
-	    [MASK_KIND] = { "mask", LM_IS_ENUM, 0, 3, masks, 0 },
-	    [FILL] = { "fill", LM_IS_ENUM, 0, 2, fills, 0 },
-	    [EMPTY] = { "empty", LM_IS_ENUM, 0, 2, empties, 0 } },
+	    [MASK_KIND] = { "mask", LM_IS_ENUM, 0, 3, lm_masks, 0 },
+	    [FILL] = { "fill", LM_IS_ENUM, 0, 2, lm_fills, 0 },
+	    [EMPTY] = { "empty", LM_IS_ENUM, 0, 2, lm_empties, 0 } },
 	.slots = { [WQ] = { "Wq", "qd", MATRIX },
 	    [WK] = { "Wk", "kd", MATRIX },
 	    [WV] = { "Wv", "vd", MATRIX },

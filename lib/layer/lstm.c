@@ -8,9 +8,11 @@ enum { I, F, G, O, GATES };
 
 /* c is rounded to binary32 only where tanh takes it; the product i g is exact in binary64. */
 static void
-update(const struct lm_call *c, float *z, float *h, double *memory, size_t from, size_t to)
+update(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t to)
 {
 	size_t hidden = (size_t)c->node->param[LM_HIDDEN].i, n = to - from, j;
+	float *z = s->z, *h = s->h;
+	double *memory = s->memory;
 	float *i = z + I * hidden, *f = z + F * hidden, *g = z + G * hidden, *o = z + O * hidden;
 
 	c->kernels->sigmoid(i + from, i + from, n);
@@ -26,14 +28,14 @@ update(const struct lm_call *c, float *z, float *h, double *memory, size_t from,
 		h[j] = o[j] * h[j];
 }
 
-static const struct lm_cell cell = { GATES, update };
+static const struct lm_cell cell = { GATES, update, NULL, NULL };
 
 const struct lm_layer_ops lm_layer_lstm = {
 	.name = "lstm",
 	.cell = 8,
 	.activation = LM_NO_ACTIVATION,
 	.in_least = 1,
-	.in_most = 3,
+	.in_most = 4,
 	.out_least = 1,
 	.out_most = 3,
 	.about =

@@ -7,7 +7,7 @@
  * One binary64 operation at a time and in this order, sums in 16 lanes, y rounded once: the bits
  * depend on the order, so nothing here may be rearranged.
  */
-#include "layer/layer.h"
+#include "layer/norm.h"
 
 #include <math.h>
 
@@ -15,9 +15,8 @@ enum { DIM, EPS, SCALE, OFFSET };
 enum { GAMMA, BETA };
 enum { GRAIN = 1024 }; /* elements that are worth a thread */
 
-/* 1/sqrt(mean of (x - mean)^2 + eps); square has room for n values. */
-static double
-inverse_deviation(const struct lm_kernels *k, const float *x, double mean, size_t n, double eps,
+double
+lm_inverse_deviation(const struct lm_kernels *k, const float *x, double mean, size_t n, double eps,
     double *square)
 {
 	double d;
@@ -28,6 +27,16 @@ inverse_deviation(const struct lm_kernels *k, const float *x, double mean, size_
 		square[i] = d * d;
 	}
 	return 1.0 / sqrt(k->lane16(square, n) / (double)n + eps);
+}
+
+void
+lm_norm_line(float *y, const float *x, size_t n, const struct lm_norm_line *line)
+{
+	struct lm_norm_line l = *line;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		y[i] = (float)((x[i] - l.mean) * l.r * l.gamma + l.beta);
 }
 
 static void
@@ -67,7 +76,8 @@ rows(void *context, int worker, size_t from, size_t to)
 
 		if (j->centred)
 			mean = c->kernels->lane16_f32(x, j->n) / (double)j->n;
-		r = inverse_deviation(c->kernels, x, mean, j->n, c->node->param[EPS].real, square);
+		r = lm_inverse_deviation(c->kernels, x, mean, j->n, c->node->param[EPS].real,
+		    square);
 		normalise(y, x, mean, r, j->n, c->slot[GAMMA].f32,
 		    j->centred ? c->slot[BETA].f32 : NULL);
 	}
@@ -100,15 +110,19 @@ forward_rmsnorm(const struct lm_call *c, struct loom_error *err)
 	return 0;
 }
 
+int
+lm_norm_check(const struct lm_node *n, size_t eps, struct loom_error *err)
+{
+	if (!(n->param[eps].real >= 0))
+		return lm_fail(err, LOOM_EFORMAT, "node %s (%s): eps is %.9g, expected 0 or more",
+		    n->name, n->op->name, n->param[eps].real);
+	return 0;
+}
+
 static int
 check(const struct lm_node *n, struct loom_error *err)
 {
-	double eps = n->param[EPS].real;
-
-	if (!(eps >= 0))
-		return lm_fail(err, LOOM_EFORMAT, "node %s (%s): eps is %.9g, expected 0 or more",
-		    n->name, n->op->name, eps);
-	return 0;
+	return lm_norm_check(n, EPS, err);
 }
 
 static int

@@ -1,5 +1,5 @@
 /*
- * recurrent: what rnn and lstm share: shapes, weights side by side, the walk along a sequence.
+ * recurrent: what rnn, lstm and gru share: shapes, weights side by side, the walk along a sequence.
  * A cell adds its number of gates and what becomes of their sums.
  */
 #ifndef LAYER_RECURRENT_H
@@ -7,7 +7,7 @@
 
 #include "layer/layer.h"
 
-/* The first parameters of both. */
+/* The first parameters of all. */
 enum { LM_INPUT, LM_HIDDEN, LM_BIASES, LM_DIRECTION, LM_ORDER, LM_RECURRENT_PARAMS };
 
 extern const char *const lm_directions[]; /* forward, backward */
@@ -26,15 +26,32 @@ extern const char *const lm_orders[];	  /* time, reversed */
 #define LM_SLOT_B "h", { LM_HIDDEN }, 1 + LM_BIASES, 0, 0, 1
 #define LM_SLOT_B2 "h", { LM_HIDDEN }, 1 + LM_BIASES, 0, 0, 2
 
+/* How a step comes to the sum of the last gate; those of all others are of inputs and state. */
+enum lm_last_gate {
+	LM_LAST_JOINT, /* like the others */
+	LM_LAST_SPLIT, /* one of the inputs and b, and behind it another of the state and b2 */
+	LM_LAST_LATE   /* of the inputs and what the cell makes of the state by its other gates */
+};
+
+/* A sample on its way through a step. */
+struct lm_stepping {
+	float *z;	     /* the sums of all gates, gate after gate: may be used up */
+	const float *before; /* the state */
+	float *other;	     /* instead of it, where the last gate is late */
+	float *h;	     /* the new state */
+	double *memory;	     /* a binary64 state beside h, for cells that have one */
+};
+
+/* What becomes of sums, of units from..to-1. */
+typedef void lm_cell_units(const struct lm_call *, const struct lm_stepping *, size_t from,
+    size_t to);
+
 /* An operation's row. */
 struct lm_cell {
 	size_t gates;
-	/*
-	 * One sample, units from..to-1: z holds the sums of all gates, gate after gate, and may be
-	 * used up; h gets the new state.  memory is a binary64 state beside h, for cells that have one.
-	 */
-	void (*update)(const struct lm_call *, float *z, float *h, double *memory, size_t from,
-	    size_t to);
+	lm_cell_units *update;				   /* makes h */
+	lm_cell_units *reset;				   /* makes other; or NULL */
+	enum lm_last_gate (*last)(const struct lm_node *); /* NULL: joint */
 };
 
 int lm_recurrent_check(const struct lm_node *, struct loom_error *);
@@ -42,5 +59,22 @@ int lm_recurrent_shape(const struct lm_shaping *, struct loom_error *);
 int lm_recurrent_prepare(struct lm_preparing *, struct loom_error *);
 int lm_recurrent_plan(const struct lm_shaping *, size_t *scratch, struct loom_error *);
 int lm_recurrent_forward(const struct lm_call *, struct loom_error *);
+
+/* ---- between recurrent.c and recurrent_walk.c ---- */
+
+enum { LM_SEQ, LM_H0, LM_C0 };	  /* inputs; behind the states stand the lengths */
+enum { LM_Y, LM_H_N, LM_C_N };	  /* outputs */
+enum { LM_FORWARD, LM_BACKWARD }; /* directions */
+enum { LM_IN_TIME, LM_REVERSED }; /* orders */
+enum { LM_GATE_W, LM_GATE_U, LM_GATE_B, LM_PER_GATE }; /* slots of a gate */
+
+const struct lm_cell *lm_recurrent_cell(const struct lm_node *);
+enum lm_last_gate lm_recurrent_last(const struct lm_node *);
+/* The input with the lengths of the samples. */
+size_t lm_recurrent_lengths(const struct lm_node *);
+/* The slot that a gate's W, U or b is. */
+size_t lm_recurrent_slot(size_t gate, size_t what);
+/* The slot of the first gate's second bias. */
+size_t lm_recurrent_second(const struct lm_node *);
 
 #endif

@@ -1,11 +1,12 @@
-/* reshape and flatten: the same values in the same order under other extents. */
-#include "layer/layer.h"
+/* reshape, flatten, squeeze and unsqueeze: the same values in the same order under other extents. */
+#include "layer/axes.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 enum { SHAPE };
 enum { START, END };
+enum { AXES };
 
 static int
 shape(const struct lm_shaping *s, struct loom_error *err)
@@ -52,6 +53,71 @@ flatten_shape(const struct lm_shaping *s, struct loom_error *err)
 }
 
 static int
+squeeze_shape(const struct lm_shaping *s, struct loom_error *err)
+{
+	const struct lm_dims *axes = &s->node->param[AXES].dims;
+	const struct lm_shape *x = &s->in[0];
+	struct lm_shape *y = &s->out[0];
+	unsigned axis, i, gone = 0;
+	size_t k;
+
+	for (k = 0; k < axes->n; k++) {
+		if (lm_axes_next(s, axes, k, &axis, &gone, err) < 0)
+			return -1;
+		if (x->dim[axis] != 1)
+			return lm_fail_input(s, 0, err, "an extent of 1 along axis %u", axis);
+	}
+	y->dtype = x->dtype;
+	y->rank = 0;
+	for (i = 0; i < x->rank; i++)
+		if ((gone >> i & 1) == 0)
+			y->dim[y->rank++] = x->dim[i];
+	return 0;
+}
+
+/* The places of the new axes, a bit each. */
+static int
+places(const struct lm_shaping *s, unsigned rank, unsigned *new, struct loom_error *err)
+{
+	const struct lm_node *n = s->node;
+	const struct lm_dims *axes = &n->param[AXES].dims;
+	int64_t at;
+	size_t k;
+
+	for (k = 0; k < axes->n; k++) {
+		at = axes->dim[k].value;
+		at += at < 0 ? (int64_t)rank : 0;
+		if (at < 0 || at >= (int64_t)rank)
+			return lm_fail_input(s, 0, err,
+			    "more axes, since axes has %" PRId64 " and the result has %u",
+			    axes->dim[k].value, rank);
+		if (*new >> at & 1)
+			return lm_axes_twice(n, (unsigned)at, err);
+		*new |= 1u << at;
+	}
+	return 0;
+}
+
+static int
+unsqueeze_shape(const struct lm_shaping *s, struct loom_error *err)
+{
+	const struct lm_shape *x = &s->in[0];
+	struct lm_shape *y = &s->out[0];
+	unsigned rank = x->rank + (unsigned)s->node->param[AXES].dims.n, new = 0, i, k = 0;
+
+	if (rank > LOOM_RANK)
+		return lm_fail_input(s, 0, err, "at most %u axes",
+		    LOOM_RANK - (unsigned)s->node->param[AXES].dims.n);
+	if (places(s, rank, &new, err) < 0)
+		return -1;
+	y->dtype = x->dtype;
+	y->rank = rank;
+	for (i = 0; i < rank; i++)
+		y->dim[i] = new >> i & 1 ? 1 : x->dim[k++];
+	return 0;
+}
+
+static int
 forward(const struct lm_call *c, struct loom_error *err)
 {
 	const struct lm_shape *y = c->out[0].shape;
@@ -90,5 +156,33 @@ const struct lm_layer_ops lm_layer_flatten = {
 	.params = { [START] = { "start", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 },
 	    [END] = { "end", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
 	.shape = flatten_shape,
+	.forward = forward,
+};
+
+const struct lm_layer_ops lm_layer_squeeze = {
+	.name = "squeeze",
+	.cell = -1,
+	.activation = LM_NO_ACTIVATION,
+	.in_least = 1,
+	.in_most = 1,
+	.out_least = 1,
+	.out_most = 1,
+	.about = "y = x without axes, whose extents are 1",
+	.params = { [AXES] = { "axes", LM_IS_INTS, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
+	.shape = squeeze_shape,
+	.forward = forward,
+};
+
+const struct lm_layer_ops lm_layer_unsqueeze = {
+	.name = "unsqueeze",
+	.cell = -1,
+	.activation = LM_NO_ACTIVATION,
+	.in_least = 1,
+	.in_most = 1,
+	.out_least = 1,
+	.out_most = 1,
+	.about = "y = x with new axes of extent 1, whose places in y are axes",
+	.params = { [AXES] = { "axes", LM_IS_INTS, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
+	.shape = unsqueeze_shape,
 	.forward = forward,
 };

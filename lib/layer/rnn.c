@@ -9,26 +9,25 @@ enum { TANH, RELU };
 static const char *const activations[] = { "tanh", "relu", NULL };
 
 static void
-update(const struct lm_call *c, float *z, float *h, double *memory, size_t from, size_t to)
+update(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t to)
 {
 	size_t i;
 
-	(void)memory;
 	if (c->node->param[ACTIVATION].i == TANH)
-		c->kernels->tanh(h + from, z + from, to - from);
+		c->kernels->tanh(s->h + from, s->z + from, to - from);
 	else
 		for (i = from; i < to; i++)
-			h[i] = lm_relu(z[i]);
+			s->h[i] = lm_relu(s->z[i]);
 }
 
-static const struct lm_cell cell = { 1, update };
+static const struct lm_cell cell = { 1, update, NULL, NULL };
 
 const struct lm_layer_ops lm_layer_rnn = {
 	.name = "rnn",
 	.cell = 7,
 	.activation = LM_NO_ACTIVATION,
 	.in_least = 1,
-	.in_most = 2,
+	.in_most = 3,
 	.out_least = 1,
 	.out_most = 2,
 	.about = "h_t = activation(W x_t + U h_(t-1) + b + b2); y = all h, h_n = the last",

@@ -1,4 +1,5 @@
 /* slice: along each of axes, every step-th value from start to before stop. */
+#include "layer/axes.h"
 #include "layer/strided.h"
 
 #include <inttypes.h>
@@ -8,27 +9,17 @@ enum { AXES, STARTS, STOPS, STEPS };
 static int
 check(const struct lm_node *n, struct loom_error *err)
 {
-	size_t wanted = n->param[AXES].dims.n, found;
-	int i;
-
-	for (i = STARTS; i <= STEPS; i++) {
-		found = n->param[i].dims.n;
-		if (found != wanted)
-			return lm_fail(err, LOOM_EFORMAT,
-			    "node %s (%s): %s has %zu entries, axes has %zu", n->name, n->op->name,
-			    n->op->params[i].key, found, wanted);
-	}
-	return 0;
+	return lm_axes_lists(n, AXES, STARTS, STEPS, err);
 }
 
 /* Entry k: which axis of x, and where it begins and ends. */
 static int
-range(const struct lm_shaping *s, size_t k, unsigned *axis, uint64_t *start, uint64_t *stop,
-    struct loom_error *err)
+range(const struct lm_shaping *s, size_t k, unsigned *axis, unsigned *seen, uint64_t *start,
+    uint64_t *stop, struct loom_error *err)
 {
 	const union lm_value *p = s->node->param;
 
-	if (lm_axis(s, 0, p[AXES].dims.dim[k].value, axis, err) < 0 ||
+	if (lm_axes_next(s, &p[AXES].dims, k, axis, seen, err) < 0 ||
 	    lm_dim_eval(&p[STARTS].dims.dim[k], s->sizes, start, err) < 0 ||
 	    lm_dim_eval(&p[STOPS].dims.dim[k], s->sizes, stop, err) < 0)
 		return -1;
@@ -52,12 +43,8 @@ shape(const struct lm_shaping *s, struct loom_error *err)
 
 	s->out[0] = s->in[0];
 	for (k = 0; k < p[AXES].dims.n; k++) {
-		if (range(s, k, &axis, &start, &stop, err) < 0)
+		if (range(s, k, &axis, &seen, &start, &stop, err) < 0)
 			return -1;
-		if (seen >> axis & 1)
-			return lm_fail(err, LOOM_EFORMAT, "node %s (%s): axes has axis %u twice",
-			    s->node->name, s->node->op->name, axis);
-		seen |= 1u << axis;
 		step = (uint64_t)p[STEPS].dims.dim[k].value;
 		s->out[0].dim[axis] = (stop - start) / step + ((stop - start) % step != 0);
 	}
@@ -73,13 +60,13 @@ forward(const struct lm_call *c, struct loom_error *err)
 	struct lm_strided strided = { 0 };
 	size_t stride[LOOM_RANK] = { 0 }, k;
 	uint64_t start, stop;
-	unsigned axis;
+	unsigned axis, seen = 0;
 
 	lm_strides(x, stride);
 	for (axis = 0; axis < x->rank; axis++)
 		strided.step[axis] = stride[axis];
 	for (k = 0; k < p[AXES].dims.n; k++) {
-		if (range(&s, k, &axis, &start, &stop, err) < 0)
+		if (range(&s, k, &axis, &seen, &start, &stop, err) < 0)
 			return -1;
 		strided.first += (size_t)start * stride[axis];
 		strided.step[axis] *= (size_t)p[STEPS].dims.dim[k].value;

@@ -1,8 +1,11 @@
 /*
- * softmax: along one axis of n values, y_i = e^(x_i - m) / sum over j of e^(x_j - m), m their maximum.
- * e is correctly rounded to binary32, the sum runs in 16 binary64 lanes, y is rounded once.
+ * softmax: along one axis of n values, y_i = e^(x_i - m) / sum over j of e^(x_j - m), m their maximum;
+ * log_softmax: its logarithm, x_i - m less that of the sum.  e is correctly rounded to binary32, the
+ * sum runs in 16 binary64 lanes, y is rounded once.
  */
 #include "layer/layer.h"
+
+#include "num/angle.h"
 
 enum { AXIS };
 enum { GRAIN = 1024 };
@@ -40,26 +43,45 @@ plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 	return 0;
 }
 
+/* One row of y, from x and what became of it: e, its maximum m and the sum of e. */
+typedef void finish_fn(float *y, const float *x, const float *e, size_t n, size_t stride, float m,
+    double sum);
+
+struct row {
+	finish_fn *finish;
+};
+
 static void
-normalise(const struct lm_kernels *k, float *e, size_t n)
+quotients(float *y, const float *x, const float *e, size_t n, size_t stride, float m, double sum)
 {
-	float m = k->max(e, n);
-	double inverse;
+	double inverse = 1.0 / sum;
 	size_t i;
 
+	(void)x;
+	(void)m;
 	for (i = 0; i < n; i++)
-		e[i] = e[i] - m;
-	k->exp(e, e, n);
-	inverse = 1.0 / k->lane16_f32(e, n);
+		y[i * stride] = (float)((double)e[i] * inverse);
+}
+
+/* The sum is at least 1, or a NaN. */
+static void
+logarithms(float *y, const float *x, const float *e, size_t n, size_t stride, float m, double sum)
+{
+	double log_sum = sum >= 1 ? lm_log64(sum) : sum;
+	size_t i;
+
+	(void)e;
 	for (i = 0; i < n; i++)
-		e[i] = (float)((double)e[i] * inverse);
+		y[i * stride] = (float)(((double)x[i * stride] - m) - log_sum);
 }
 
 static void
 rows(void *context, int worker, size_t from, size_t to)
 {
 	const struct job *j = context;
-	float *row = j->row + (size_t)worker * j->n;
+	const struct lm_kernels *k = j->call->kernels;
+	const struct row *row = j->call->node->op->row;
+	float *e = j->row + (size_t)worker * j->n, m;
 	size_t r, i, at;
 
 	for (r = from; r < to; r++) {
@@ -68,10 +90,12 @@ rows(void *context, int worker, size_t from, size_t to)
 
 		at = r / j->stride * j->stride * j->n + r % j->stride;
 		for (i = 0; i < j->n; i++)
-			row[i] = x[at + i * j->stride];
-		normalise(j->call->kernels, row, j->n);
+			e[i] = x[at + i * j->stride];
+		m = k->max(e, j->n);
 		for (i = 0; i < j->n; i++)
-			y[at + i * j->stride] = row[i];
+			e[i] = e[i] - m;
+		k->exp(e, e, j->n);
+		row->finish(y + at, x + at, e, j->n, j->stride, m, k->lane16_f32(e, j->n));
 	}
 }
 
@@ -95,17 +119,23 @@ forward(const struct lm_call *c, struct loom_error *err)
 	return 0;
 }
 
-const struct lm_layer_ops lm_layer_softmax = {
-	.name = "softmax",
-	.cell = -1,
-	.activation = LM_NO_ACTIVATION,
-	.in_least = 1,
-	.in_most = 1,
-	.out_least = 1,
-	.out_most = 1,
-	.about = "y = e^(x - max)/sum of e^(x - max) along axis",
-	.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
-	.shape = shape,
-	.plan = plan,
-	.forward = forward,
-};
+#define SOFTMAX(NAME, ABOUT, FINISH)                                                              \
+	static const struct row row_##NAME = { FINISH };                                          \
+	const struct lm_layer_ops lm_layer_##NAME = {                                             \
+		.name = #NAME,                                                                    \
+		.cell = -1,                                                                       \
+		.activation = LM_NO_ACTIVATION,                                                   \
+		.in_least = 1,                                                                    \
+		.in_most = 1,                                                                     \
+		.out_least = 1,                                                                   \
+		.out_most = 1,                                                                    \
+		.about = ABOUT,                                                                   \
+		.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } }, \
+		.row = &row_##NAME,                                                               \
+		.shape = shape,                                                                   \
+		.plan = plan,                                                                     \
+		.forward = forward,                                                               \
+	};
+
+SOFTMAX(softmax, "y = e^(x - max)/sum of e^(x - max) along axis", quotients)
+SOFTMAX(log_softmax, "y = (x - max) - log(sum of e^(x - max)) along axis", logarithms)

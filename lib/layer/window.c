@@ -26,7 +26,7 @@ lm_window_read(const struct lm_node *n, const struct lm_shape *x, const struct l
 	struct lm_axis_window *a;
 
 	for (i = 0; i < LM_SPATIAL; i++)
-		w->axis[i] = (struct lm_axis_window){ 1, 1, 1, 1, 1, 0, 0 };
+		w->axis[i] = (struct lm_axis_window){ 1, 1, 1, 1, 1, 0, 0, 0 };
 	for (i = 0; i < axes; i++) {
 		a = &w->axis[LM_SPATIAL - axes + i];
 		a->in = x->dim[x->rank - axes + i];
@@ -114,7 +114,7 @@ lm_window_at(const struct lm_window *w, size_t position, struct lm_taps taps[LM_
 
 	for (i = LM_SPATIAL; i-- > 0;) {
 		a = &w->axis[i];
-		taps[i] = lm_window_taps(a, position % a->out * a->stride);
+		taps[i] = lm_window_taps(a, position % a->out * a->stride + a->skip);
 		position /= (size_t)a->out;
 	}
 }

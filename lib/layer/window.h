@@ -17,6 +17,7 @@ enum { LM_SPATIAL = 3 };
 struct lm_axis_window {
 	uint64_t in, out;
 	uint64_t kernel, stride, dilation, low, high;
+	uint64_t skip; /* places before the first window; then there is no low padding */
 };
 
 /* Fewer axes than three stand at the end; those before them have one value and one window. */

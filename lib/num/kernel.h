@@ -27,6 +27,12 @@ struct lm_kernels {
 	void (*gelu_erf)(float *y, const float *x, size_t n);
 	void (*gelu_tanh)(float *y, const float *x, size_t n);
 	void (*rsqrt)(float *y, const float *x, size_t n);
+	void (*log)(float *y, const float *x, size_t n);
+	void (*log1p)(float *y, const float *x, size_t n);
+	void (*expm1)(float *y, const float *x, size_t n);
+	void (*softplus)(float *y, const float *x, size_t n);
+	void (*sin)(float *y, const float *x, size_t n);
+	void (*cos)(float *y, const float *x, size_t n);
 
 	/* Along a row, as num/reduce.h. */
 	float (*max)(const float *x, size_t n);

@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "num/func_core.h"
+#include "num/func.h"
+#include "num/func_log.h"
 #include "num/kernel.h"
 #include "num/proof.h"
 #include "num/reduce.h"
@@ -184,6 +185,23 @@ MAP(erf)
 MAP(gelu_erf)
 MAP(gelu_tanh)
 MAP(rsqrt)
+MAP(log)
+MAP(log1p)
+MAP(expm1)
+MAP(softplus)
+
+/* Nothing to gain from strips: each value takes its own way. */
+#define EACH_VALUE(name)                                             \
+	static void name##_array(float *y, const float *x, size_t n) \
+	{                                                            \
+		size_t i;                                            \
+                                                                     \
+		for (i = 0; i < n; i++)                              \
+			y[i] = lm_##name(x[i]);                      \
+	}
+
+EACH_VALUE(sin)
+EACH_VALUE(cos)
 
 const struct lm_kernels lm_kernels_ref = {
 	.name = "scalar",
@@ -196,6 +214,12 @@ const struct lm_kernels lm_kernels_ref = {
 	.gelu_erf = gelu_erf_array,
 	.gelu_tanh = gelu_tanh_array,
 	.rsqrt = rsqrt_array,
+	.log = log_array,
+	.log1p = log1p_array,
+	.expm1 = expm1_array,
+	.softplus = softplus_array,
+	.sin = sin_array,
+	.cos = cos_array,
 	.max = lm_max,
 	.lane16_f32 = lm_lane16_f32,
 	.lane16 = lm_lane16,

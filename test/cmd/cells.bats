@@ -88,6 +88,49 @@ differs() {
 		'blob bridge.cnn1.0.biases: layers.0 is a CNN1, which has no blob but its weights'
 }
 
+@test "refused: specs of transposed convolutions" {
+	base=$E/convtransposed1d-float32/model.entity
+	refused 's/"input_width":5,//' 'layers.0: "input_width" is missing'
+	refused 's/"output_width":9/"output_width":16777216/' \
+		'layers.0: "output_width" is 16777216, too many for an extent of 5'
+	refused 's/"input_width":5/"input_width":16777216/' \
+		'layers.0: "output_width" is 9, too few for an extent of 16777216'
+	refused 's/"padding":1/"padding":-1048577/' 'layers.0: "padding" is -1048577, not -1048576..1048576'
+	refused 's/"filters":3/"filters":4/' 'blob layers.0: float32 [4, 2, 3] takes 96 bytes, found 72'
+	refused 's/"stride":2,//' 'layers.0: "stride" is missing'
+}
+
+@test "check: what plain Loom would get wrong about transposed convolutions" {
+	L=$FIXTURES/layers/convtranspose2
+	loom-stream <"$L/uneven/net.stream" >net.entity
+	run -0 entity-dump --check net.entity
+	[ "$output" = "format entity, Loom + bridge
+plain Loom: node y (convtranspose2) is left out
+sound" ]
+	loom-stream <"$FIXTURES/layers/convtranspose1/dilation-of-stride/net.stream" >net.entity
+	run -0 entity-dump --check net.entity
+	[ "$output" = "format entity, Loom + bridge
+plain Loom: node y (layers.0) loses its bias
+plain Loom: node y (layers.0): Loom computes with dilation [1], not [6]
+sound" ]
+	loom-stream <"$L/float16/net.stream" >net.entity
+	run -0 entity-dump --check net.entity
+	[ "$output" = "format entity, Loom + bridge
+plain Loom: node y (layers.0) loses its bias
+plain Loom: node y (layers.0): Loom makes zeros where its weights are float16
+sound" ]
+}
+
+@test "check: a gru, and sequences of several lengths, are none of Loom's layers" {
+	for case in gru/after-one-bias rnn/lengths-only lstm/lengths; do
+		loom-stream <"$FIXTURES/layers/$case/net.stream" >net.entity
+		run -0 entity-dump --check net.entity
+		[[ "$output" = *"
+plain Loom: node r (${case%/*}) is left out
+"* ]]
+	done
+}
+
 @test "refused: specs of attention" {
 	base=$E/mha-float32/model.entity
 	refused 's/"num_heads":4,//' 'layers.0: "num_heads" is missing'
@@ -228,7 +271,7 @@ differs() {
 		same y.npy z.npy
 		count=$((count + 1))
 	done < <("$PYTHON" "$TOP/test/cmd/chains.py" list)
-	[ "$count" = 32 ]
+	[ "$count" = 38 ]
 }
 
 @test "write: what stands for absent weights changes no bit and is Loom's" {

@@ -11,13 +11,17 @@ import numpy as np
 OUT = sys.stdout.buffer
 
 
-def conv(axes, channels, filters, kernel, low, high, stride=1, **more):
+def conv(axes, channels, filters, kernel, low, high, stride=1, op="conv", **more):
     params = {"in_channels": channels, "out_channels": filters, "kernel": [kernel] * axes, "stride": [stride] * axes,
               "dilation": [1] * axes, "pad_low": [low] * axes, "pad_high": [high] * axes, "groups": 1, "bias": False}
     slots = [("weight", "f" + "cdhw"[0] + "dhw"[3 - axes:], (filters, channels) + (kernel,) * axes)]
     if more.get("bias"):
         slots.append(("bias", "f", (filters,)))
-    return f"conv{axes}", params | more, slots
+    return f"{op}{axes}", params | more, slots
+
+
+def transposed(*args, **more):
+    return conv(*args, op="convtranspose", **more)
 
 
 def dense(width, height, bias=False):
@@ -84,6 +88,13 @@ CHAINS = {
     "padded-beyond-the-last-window": (True, ["n", 2, 7], (2, 2, 7), [conv(1, 2, 3, 3, 1, 2, 2)]),
     "conv-bias": (True, ["n", 2, 7], (2, 2, 7), [conv(1, 2, 3, 3, 1, 1, bias=True)]),
     "conv-groups": (True, ["n", 1, 7], (2, 1, 7), [conv(1, 1, 3, 3, 1, 1), conv(1, 3, 3, 3, 1, 1, dilation=[2])]),
+    "upsampled": (False, ["n", 2, 3, 4], (2, 2, 3, 4), [transposed(2, 2, 3, 3, 1, 0, 2), RELU, transposed(2, 3, 2, 2, 0, 0, 2)]),
+    "upsampled-volume": (False, ["n", 2, 3, 4, 2], (2, 2, 3, 4, 2),
+                         [transposed(3, 2, 3, 3, 1, 1, 2), TANH, flatten(1, 4), dense(315, 2)]),
+    "upsampled-line": (False, ["n", 2, 5], (2, 2, 5), [transposed(1, 2, 3, 2, 0, -3, 3)]),
+    "upsampled-before": (False, ["n", 2, 5], (2, 2, 5), [transposed(1, 2, 3, 4, -2, 1, 2)]),
+    "upsampled-bias": (True, ["n", 2, 5], (2, 2, 5), [transposed(1, 2, 3, 2, 0, 0, 2, bias=True)]),
+    "upsampled-any-size": (True, ["n", 2, "s"], (2, 2, 5), [transposed(1, 2, 3, 2, 0, 0, 2)]),
     "vector-to-volume": (False, ["n", 3], (2, 3),
                          [dense(3, 16), reshape("n", 2, 2, 2, 2), conv(3, 2, 2, 2, 1, 0), TANH, flatten(1, 4),
                           dense(16, 2)]),

@@ -127,7 +127,7 @@ not sound: 1 finding" ]
 
 @test "check: what Loom wrote is sound and plain" {
 	for file in "$E"/*-*/model.entity; do
-		case $file in */reference-* | */spec-example-b/* | */parallel-filter-* | */text-escapes-*) continue ;; esac
+		case $file in */reference-* | */spec-example-b/* | */parallel-filter-* | */text-escapes-* | */convtransposed*-int*) continue ;; esac
 		run -0 entity-dump --check "$file"
 		[ "$output" = "format entity, plain Loom
 sound" ]
@@ -288,10 +288,10 @@ sound" ]
 	refused 's/"Dense"/"Densest"/' \
 		'layers.0: unknown layer type "Densest"'
 	refused 's/"Dense"/"META"/' \
-		'layers.0 is a Metacognition, which cannot be run yet (supported: Dense, MultiHeadAttention, SwiGLU, RMSNorm, LayerNorm, CNN1, CNN2, CNN3, RNN, LSTM, Embedding, Residual, Sequential, Parallel)'
-	for type in ConvTransposed1D ConvTransposed2D ConvTransposed3D KMeans Softmax Metacognition; do
+		'layers.0 is a Metacognition, which cannot be run yet (supported: Dense, MultiHeadAttention, SwiGLU, RMSNorm, LayerNorm, CNN1, CNN2, CNN3, ConvTransposed1D, ConvTransposed2D, ConvTransposed3D, RNN, LSTM, Embedding, Residual, Sequential, Parallel)'
+	for type in KMeans Softmax Metacognition; do
 		refused "s/\"Dense\"/\"$type\"/" \
-			"layers.0 is a $type, which cannot be run yet (supported: Dense, MultiHeadAttention, SwiGLU, RMSNorm, LayerNorm, CNN1, CNN2, CNN3, RNN, LSTM, Embedding, Residual, Sequential, Parallel)"
+			"layers.0 is a $type, which cannot be run yet (supported: Dense, MultiHeadAttention, SwiGLU, RMSNorm, LayerNorm, CNN1, CNN2, CNN3, ConvTransposed1D, ConvTransposed2D, ConvTransposed3D, RNN, LSTM, Embedding, Residual, Sequential, Parallel)"
 	done
 	refused 's/"Tanh"/"Tan"/' \
 		'layers.0: unknown activation "Tan"'

@@ -301,7 +301,7 @@ for name, a in sorted(load_file(sys.argv[1]).items()): print(name, a.tolist())' 
 	loom-stream <"$FIXTURES/layers/mul/int64/net.stream" >net.entity
 	"$PYTHON" -c 'import numpy as n; n.savez("x.npz", x=n.array([[2**62, 2]]), y=n.array([2, 2]))'
 	run --separate-stderr -3 loom-infer -m net.entity --raw f32 -o y x.npz
-	[ "$stderr" = "loom-infer: net.entity: layer z (mul): a result is no int64 (overflow, or a quotient that is not whole)" ]
+	[ "$stderr" = "loom-infer: net.entity: layer z (mul): 4611686018427387904 and 2 have no int64 result (overflow)" ]
 }
 
 @test "infer: a shape that does not fit names layer, expected and found" {

@@ -126,6 +126,12 @@ refused() {
 	refused dilation "node y (conv2): Loom computes with dilation [1,1], not [2,2]"
 	refused kernel "node y (conv2): Loom computes with kernel [3,3], not [3,2]"
 	refused pads "node y (conv2): Loom computes with pad_low [1,1], not [1,0]"
+	refused transposed-groups "node y (convtranspose2): Loom computes with groups 1, not 2"
+	refused transposed-dilation "node y (convtranspose2): Loom computes with dilation [1,1], not [1,2]"
+	refused transposed-pads "node y (convtranspose2): Loom computes with pad_low [1,1], not [1,0]"
+	refused transposed-float16 "node y (convtranspose2): Loom makes zeros where its weights are float16"
+	refused gru "node y (gru): Loom has no such layer, and no others compute the same"
+	refused sequence-lengths "node y (rnn): it reads more than one value, where Loom's layers read one"
 	refused relu-rnn "node y (rnn): Loom computes with activation tanh, not relu"
 }
 
@@ -134,6 +140,7 @@ refused() {
 	refused long "node y (attention): Loom's attention goes wrong beyond 512 positions"
 	refused rows "node y (dense): Loom takes a row for each index of the first axis, and there are more or fewer"
 	refused extents "node y (conv2): its extents depend on sizes that Loom's spec would have to state"
+	refused transposed-extents "node y (convtranspose2): its extents depend on sizes that Loom's spec would have to state"
 	refused lengths "node y (rnn): Loom takes sequences of one length only"
 }
 

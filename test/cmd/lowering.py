@@ -37,12 +37,12 @@ class Net:
         slots = [("weight", w, "oi")] + ([("bias", b, "o")] if b is not None else [])
         return self.node(name, "dense", read, slots, in_features=w.shape[1], out_features=w.shape[0], bias=b is not None)
 
-    def conv(self, name, read, w, b, stride=1, pad=0, **other):
+    def conv(self, name, read, w, b, stride=1, pad=0, op="conv", **other):
         n = w.ndim - 2
         params = {"in_channels": w.shape[1], "out_channels": w.shape[0], "kernel": list(w.shape[2:]), "stride": [stride] * n,
                   "dilation": [1] * n, "pad_low": [pad] * n, "pad_high": [pad] * n, "groups": 1, "bias": b is not None}
         slots = [("weight", w, {1: "fcw", 2: "fchw", 3: "fcdhw"}[n])] + ([("bias", b, "f")] if b is not None else [])
-        return self.node(name, f"conv{n}", read, slots, **(params | other))
+        return self.node(name, f"{op}{n}", read, slots, **(params | other))
 
     def norm(self, name, read, op, eps, gamma, beta=None):
         slots = [("gamma", gamma, "n")] + ([("beta", beta, "n")] if beta is not None else [])
@@ -82,6 +82,15 @@ def convolution(x, w, b, stride, pad):
     windows = windows[(slice(None), slice(None)) + (slice(None, None, stride),) * n]
     y = np.tensordot(windows, np.float64(w), ((1, *range(-n, 0)), tuple(range(1, n + 2))))
     return np.moveaxis(y + b, -1, 1)
+
+
+def transposed(x, w, b, stride, low, high):
+    """Every place of x adds its filters' weights where they fall; then so much is cut off."""
+    n, y = w.ndim - 2, np.zeros([len(x), len(w), *((e - 1) * stride + k for e, k in zip(x.shape[2:], w.shape[2:]))])
+    for at in np.ndindex(*x.shape[2:]):
+        under = tuple(slice(p * stride, p * stride + k) for p, k in zip(at, w.shape[2:]))
+        y[(slice(None), slice(None), *under)] += np.tensordot(np.float64(x[(slice(None), slice(None), *at)]), np.float64(w), (1, 1))
+    return y[(slice(None), slice(None), *(slice(low, e - high) for e in y.shape[2:]))] + np.reshape(b, (-1, *[1] * n))
 
 
 def layernorm(x, gamma, beta, eps):
@@ -204,6 +213,30 @@ def conv_float16(name):
     return n, x, y / (1 + np.exp(-y))
 
 
+BLOCKS = {"double": (3, 2, 1, 0), "tiles": (2, 2, 0, 0), "same": (3, 1, 1, 1), "wide": (4, 2, 1, 1)}
+
+
+@lowered(*(f"transposed{n}-{kind}" for n in (1, 2, 3) for kind in BLOCKS), exact=True)
+def transpose(name):
+    kernel, stride, low, high = BLOCKS[name.split("-")[1]]
+    extents = (4, 3, 2)[:int(name[10])]
+    n, axes = Net(name, "batch", 2, *extents), len(extents)
+    w, b, x = n.values(3, 2, *[kernel] * axes), n.values(3), n.values(2, 2, *extents)
+    n.node("y", "relu", n.conv("c", "x", w, b, stride, low, "convtranspose", pad_high=[high] * axes))
+    return n, x, np.maximum(transposed(x, w, b, stride, low, high), 0)
+
+
+@lowered("transposed1-open", "transposed2-open", "transposed2-gaps")
+def transpose_open(name):
+    """No block of taps reaches each result once: the bias is added behind."""
+    kernel, stride = (3, 1) if name.endswith("open") else (2, 3)
+    extents = (4, 3)[:int(name[10])]
+    n, axes = Net(name, "batch", 2, *extents), len(extents)
+    w, b, x = n.values(3, 2, *[kernel] * axes), n.values(3), n.values(2, 2, *extents)
+    n.node("y", "tanh", n.conv("c", "x", w, b, stride, 0, "convtranspose"))
+    return n, x, np.tanh(transposed(x, w, b, stride, 0, 0))
+
+
 @lowered("layernorm-1e-3", "layernorm-1e-12", "rmsnorm-1e-5", "rmsnorm-1e-3")
 def norm(name):
     op, eps = name.split("-", 1)
@@ -313,6 +346,24 @@ def a_conv(**other):
     return build
 
 
+def a_transposed(dtype="f4", **other):
+    def build(n):
+        w = n.values(2, 2 // other.get("groups", 1), 3, 3, dtype=dtype)
+        n.conv("y", "x", w, None, 2, 1, "convtranspose", **({"in_channels": 2} | other))
+    return build
+
+
+def a_gru(n):
+    slots = [(s + g, n.values(*e), a) for g in ("_r", "_z", "_n") for s, e, a in (("W", (3, 4), "hi"), ("U", (3, 3), "hu"))]
+    n.node("y", "gru", "x", slots, input_size=4, hidden_size=3, biases=0, direction="forward", order="time", reset_after=True)
+
+
+def sequence_lengths(n):
+    n.inputs.append({"name": "lengths", "dtype": "int64", "shape": ["batch"]})
+    n.rnn("y", "x", n.values(3, 4), n.values(3, 3), n.values(3))
+    n.nodes[0]["in"] = ["x", None, "lengths"]
+
+
 def a_function(op, **params):
     return lambda n: n.node("y", op, n.dense("h", "x", n.values(3, 4), n.values(3)), **params)
 
@@ -406,6 +457,13 @@ REFUSED = {
     "kernel": (("batch", 2, 7, 8), a_conv(kernel=[3, 2])),
     "pads": (("batch", 2, 7, 8), a_conv(pad_low=[1, 0])),
     "extents": (("batch", 2, "h", 8), a_conv()),
+    "transposed-groups": (("batch", 2, 5, 4), a_transposed(groups=2)),
+    "transposed-dilation": (("batch", 2, 5, 4), a_transposed(dilation=[1, 2])),
+    "transposed-pads": (("batch", 2, 5, 4), a_transposed(pad_low=[1, 0])),
+    "transposed-float16": (("batch", 2, 5, 4), a_transposed("f2")),
+    "transposed-extents": (("batch", 2, "h", 4), a_transposed()),
+    "gru": (("batch", 5, 4), a_gru),
+    "sequence-lengths": (("batch", 5, 4), sequence_lengths),
     "rows": (("batch", "s", 4), lambda n: n.dense("y", "x", n.values(3, 4), n.values(3))),
     "product": (("batch", 4), lambda n: n.node("y", "mul", [n.dense("h", "x", n.values(4, 4), None), "x"])),
     "branches": (("batch", 4), branches),

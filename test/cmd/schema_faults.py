@@ -42,7 +42,7 @@ def faults(node):
     yield changed("a parameter too many", lambda n: n["params"].update(extra=1))
     yield changed("no params", lambda n: n.pop("params"))
     yield changed("no outputs", lambda n: n.update(out=[]))
-    yield changed("too many outputs", lambda n: n.update(out=list("abcd")))
+    yield changed("too many outputs", lambda n: n.update(out=list("abcdefghijklmnopq")))
     if node["in"]:
         yield changed("a null first input", lambda n: n["in"].__setitem__(0, None))
     if node["op"] != "concat":

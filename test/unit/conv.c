@@ -16,7 +16,7 @@ struct conv {
 	int in[3], kernel[3], stride[3], dilation[3], low[3], high[3], out[3];
 	size_t inputs, outputs, k;
 	struct alone alone;
-	float x[MOST], w[MOST], b[64];
+	float x[MOST], w[MOST], b[128];
 };
 
 /* Fewer than three axes are the last ones. */
@@ -168,13 +168,14 @@ draw_conv(uint64_t *seed, struct conv *c)
 	}
 }
 
-/* Every fourth network has infinities and NaNs among its weights or its input. */
+/* Every fifth network has infinities and NaNs among its weights or its input, every fifth sums near ties. */
 static void
 draw_values(uint64_t *seed, struct conv *c, size_t batch)
 {
 	static const float odd[4] = { HUGE_VALF, -HUGE_VALF, NAN, 0 };
+	static const float coarse[4] = { 1, 0x1p-24f, -0x1p-24f, 0x1p-60f };
 	size_t n = batch * (size_t)c->channels * c->inputs, m = (size_t)c->filters * c->k, i;
-	int which = between(seed, 0, 3);
+	int which = between(seed, 0, 4);
 
 	fill(seed, c->x, n);
 	fill(seed, c->w, m);
@@ -183,6 +184,10 @@ draw_values(uint64_t *seed, struct conv *c, size_t batch)
 		c->w[draw_bits(seed) % m] = odd[draw_bits(seed) % 4];
 	for (i = 0; i < 3 && which == 1; i++)
 		c->x[draw_bits(seed) % n] = odd[draw_bits(seed) % 4];
+	for (i = 0; i < n && which == 2; i++)
+		c->x[i] = coarse[draw_bits(seed) % 4];
+	for (i = 0; i < m && which == 2; i++)
+		c->w[i] = coarse[draw_bits(seed) % 4];
 }
 
 /* Where tap t of window o is on an axis, or -1 in the padding. */
@@ -258,26 +263,31 @@ check_drawn(struct conv *c, float *y, float *again)
 	return checks;
 }
 
-/* So many terms that a strip is shorter than a row of windows, and enough work for all threads. */
+/*
+ * Rows of windows that are longer than what is worked on together, and enough work for all threads: of
+ * many terms, and of a filter or two by themselves.
+ */
 static void
-check_long(struct conv *c, float *y)
+check_long(struct conv *c, float *y, int channels, int filters, int groups, int wide)
 {
 	uint64_t seed = 3;
 	int jobs;
 
 	*c = (struct conv){ .axes = 2,
-		.channels = 300,
-		.filters = 3,
-		.groups = 1,
+		.channels = channels,
+		.filters = filters,
+		.groups = groups,
 		.biased = 1,
-		.in = { 1, 3, 50 },
+		.in = { 1, 3, wide },
 		.kernel = { 1, 3, 3 },
 		.stride = { 1, 1, 1 },
 		.dilation = { 1, 1, 1 },
 		.low = { 0, 1, 1 },
 		.high = { 0, 1, 1 } };
 	describe(c);
-	draw_values(&seed, c, 1);
+	fill(&seed, c->x, (size_t)c->channels * c->inputs);
+	fill(&seed, c->w, (size_t)c->filters * c->k);
+	fill(&seed, c->b, (size_t)c->filters);
 	for (jobs = 1; jobs < 8; jobs++) {
 		run(c, 1, y, jobs);
 		(void)check_sample(c, c->x, y);
@@ -332,7 +342,9 @@ main(void)
 	static float y[MOST], again[MOST];
 	size_t cases = check_cases(&c, y), drawn = check_drawn(&c, y, again);
 
-	check_long(&c, y);
+	check_long(&c, y, 300, 5, 1, 50);
+	check_long(&c, y, 70, 2, 1, 200);
+	check_long(&c, y, 90, 90, 90, 200);
 	check_refusals(&c);
 	assert(cases == 6);
 	printf("conv: %zu cases, %zu drawn outputs\n", cases, drawn);

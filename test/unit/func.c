@@ -22,6 +22,12 @@ static const struct {
 	{ "gelu_erf", lm_gelu_erf, offsetof(struct lm_kernels, gelu_erf) },
 	{ "gelu_tanh", lm_gelu_tanh, offsetof(struct lm_kernels, gelu_tanh) },
 	{ "rsqrt", lm_rsqrt, offsetof(struct lm_kernels, rsqrt) },
+	{ "log", lm_log, offsetof(struct lm_kernels, log) },
+	{ "log1p", lm_log1p, offsetof(struct lm_kernels, log1p) },
+	{ "expm1", lm_expm1, offsetof(struct lm_kernels, expm1) },
+	{ "sin", lm_sin, offsetof(struct lm_kernels, sin) },
+	{ "cos", lm_cos, offsetof(struct lm_kernels, cos) },
+	{ "softplus", lm_softplus, offsetof(struct lm_kernels, softplus) },
 };
 
 enum { FUNCTIONS = sizeof functions / sizeof functions[0], STRIP = 4096 };
@@ -59,12 +65,12 @@ expect(const char *name, float x, float got, uint32_t want)
 }
 
 static size_t
-check_cases(void)
+check_cases(const char *file)
 {
 	static struct vectors v;
 	size_t cases = 0;
 
-	vectors_open(&v, "elementwise.txt");
+	vectors_open(&v, file);
 	while (vectors_next(&v)) {
 		size_t f = function_named(vectors_word(&v));
 		float x = (float)vectors_number(&v), y[3] = { 5, x, 5 };
@@ -157,15 +163,46 @@ check_simple(void)
 	return cases;
 }
 
+static float
+elu(float x)
+{
+	return lm_elu(x, 0.3);
+}
+
+static size_t
+check_activations(void)
+{
+	static const struct {
+		const char *name;
+		float (*f)(float);
+	} activations[] = { { "relu6", lm_relu6 }, { "hard_sigmoid", lm_hard_sigmoid },
+		{ "hard_swish", lm_hard_swish }, { "selu", lm_selu }, { "elu(0.3)", elu } };
+	static struct vectors v;
+	size_t i, cases = 0;
+
+	vectors_open(&v, "activations.txt");
+	while (vectors_next(&v)) {
+		const char *name = vectors_word(&v);
+		float x = (float)vectors_number(&v);
+
+		for (i = 0; strcmp(activations[i].name, name) != 0; i++)
+			assert(i + 1 < sizeof activations / sizeof activations[0]);
+		expect(name, x, activations[i].f(x), (uint32_t)vectors_hex(&v));
+		cases++;
+	}
+	return cases;
+}
+
 int
 main(void)
 {
-	size_t cases = check_cases(), simple = check_simple();
+	size_t cases = check_cases("elementwise.txt") + check_cases("functions.txt");
+	size_t simple = check_simple() + check_activations();
 
-	assert(cases == 544 && simple == 12);
+	assert(cases == 544 + 732 && simple == 12 + 550);
 	check_lengths();
 	check_sums();
-	printf("func: %zu cases of 8 functions, %zu of activations, every %s input\n", cases,
-	    simple, getenv("LOOM_EXHAUSTIVE") != NULL ? "single" : "257th");
+	printf("func: %zu cases of %d functions, %zu of activations, every %s input\n", cases,
+	    (int)FUNCTIONS, simple, getenv("LOOM_EXHAUSTIVE") != NULL ? "single" : "257th");
 	return 0;
 }

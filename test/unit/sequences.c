@@ -1,5 +1,5 @@
 /*
- * sequences: rnn, lstm and attention against the specification's cases, which go through the whole
+ * sequences: rnn, lstm, gru and attention against the specification's cases, which go through the whole
  * operation; a sample's bits alone, in a batch and with any number of threads; and every refusal.
  */
 #include <math.h>
@@ -25,32 +25,45 @@ check_result(const struct rig *r, struct vectors *v, size_t finals)
 	free(all);
 }
 
-/* Drawn in the order x, all W, all U, all b. */
+/* Drawn in the order all W, all U, all b, all second b. */
+static void
+draw_gates(struct rig *r, uint64_t *seed, const char *const *gates, size_t kinds)
+{
+	static const char *const names[4] = { "W", "U", "b", "b2" };
+	struct lm_shape s;
+	size_t k, g;
+	char name[8];
+
+	for (k = 0; k < kinds; k++)
+		for (g = 0; gates[g] != NULL; g++) {
+			(void)snprintf(name, sizeof name, "%s%s", names[k], gates[g]);
+			assert(lm_slot_shape(&r->node, (size_t)lm_layer_slot(r->node.op, name), &s,
+				   &none) == 0);
+			(void)weight(r, name, drawn(r, seed, (size_t)count_of(&s)));
+		}
+}
+
+/* x is drawn before the weights. */
 static void
 check_recurrent(struct vectors *v, const char *op)
 {
-	static const char *const gates[2][4] = { { "" }, { "_i", "_f", "_g", "_o" } };
-	static const char *const kinds[3] = { "W", "U", "b" };
-	size_t is_lstm = strcmp(op, "lstm") == 0, n = is_lstm ? 4 : 1, k, g;
+	static const char *const gates[3][5] = { { "" }, { "_i", "_f", "_g", "_o" },
+		{ "_r", "_z", "_n" } };
+	size_t is_lstm = strcmp(op, "lstm") == 0, is_gru = strcmp(op, "gru") == 0;
 	int t = (int)vectors_count(v), x = (int)vectors_count(v), h = (int)vectors_count(v);
-	uint64_t seed = vectors_count(v);
-	struct lm_shape s;
+	uint64_t seed;
 	struct rig r;
-	char name[8];
 
 	rig_init(&r, op, 1, 2 + is_lstm);
 	set(&r, "input_size", x);
 	set(&r, "hidden_size", h);
-	set(&r, "biases", 1);
+	set(&r, "biases", is_gru ? 2 : 1);
+	if (is_gru)
+		set(&r, "reset_after", (int64_t)vectors_count(v));
+	seed = vectors_count(v);
 	input(&r, 0, drawn(&r, &seed, (size_t)(t * x)), (const int[]){ t, x, NONE });
-	for (k = 0; k < 3; k++)
-		for (g = 0; g < n; g++) {
-			(void)snprintf(name, sizeof name, "%s%s", kinds[k], gates[is_lstm][g]);
-			assert(lm_slot_shape(&r.node, (size_t)lm_layer_slot(r.node.op, name), &s,
-				   &none) == 0);
-			(void)weight(&r, name, drawn(&r, &seed, (size_t)count_of(&s)));
-		}
-	rig_run(&r, 1);
+	draw_gates(&r, &seed, gates[is_lstm + 2 * is_gru], is_gru ? 4 : 3);
+	rig_run(&r, is_gru ? 3 : 1);
 	check_result(&r, v, is_lstm ? 2 : 0);
 	assert(memcmp(r.result[1], r.result[0] + (t - 1) * h, (size_t)h * sizeof(float)) == 0);
 	rig_release(&r);
@@ -128,6 +141,9 @@ check_cases(void)
 		else
 			check_recurrent(&v, op);
 	}
+	vectors_open(&v, "gru.txt");
+	for (; vectors_next(&v); cases++)
+		check_recurrent(&v, "gru");
 	return cases;
 }
 
@@ -163,9 +179,9 @@ check_alone(struct rig *batch)
 		rig_run(batch, jobs[j]);
 		for (k = 0; k < samples; k += step) {
 			for (i = 0; i < batch->node.n_in; i++)
-				one.data[i] = batch->data[i] == NULL
-				    ? NULL
-				    : (float *)batch->data[i] + k * count_of(&one.in[i]);
+				one.data[i] = batch->data[i] == NULL ? NULL
+								     : (char *)batch->data[i] +
+					k * count_of(&one.in[i]) * one.in[i].dtype->bits / 8;
 			one.arena.blocks = NULL;
 			rig_run(&one, jobs[j]);
 			lm_arena_release(&one.arena);
@@ -181,20 +197,29 @@ static void
 check_recurrent_alone(const char *op, int samples, int steps, int x, int h, uint64_t seed)
 {
 	size_t most = strcmp(op, "lstm") == 0 ? 3 : 2, i;
+	int64_t lengths[200];
 	struct rig r;
 
-	rig_init(&r, op, most, most);
+	rig_init(&r, op, most + seed / 2 % 2, most);
+	for (i = 0; i < (size_t)samples; i++)
+		lengths[i] = (int64_t)((i * 7 + seed) % (size_t)(steps + 1));
 	set(&r, "input_size", x);
 	set(&r, "hidden_size", h);
 	set(&r, "biases", (int64_t)(seed % 3));
 	set(&r, "direction", (int64_t)(seed % 2));
 	set(&r, "order", (int64_t)(seed / 2 % 2 * (seed % 2)));
+	if (strcmp(op, "gru") == 0)
+		set(&r, "reset_after", (int64_t)(seed / 3 % 2));
 	draw_weights(&r, &seed);
 	input(&r, 0, drawn(&r, &seed, (size_t)(samples * steps * x)),
 	    (const int[]){ samples, steps, x, NONE });
 	for (i = 1; i < most; i++)
 		input(&r, i, drawn(&r, &seed, (size_t)(samples * h)),
 		    (const int[]){ samples, h, NONE });
+	if (r.node.n_in > most) {
+		input(&r, most, lengths, (const int[]){ samples, NONE });
+		r.in[most].dtype = lm_dtype_get(LM_I64);
+	}
 	check_alone(&r);
 	rig_release(&r);
 }
@@ -235,6 +260,8 @@ check_independence(void)
 		check_recurrent_alone("lstm", 2, 3, 70, 80, 50 + seed);
 		check_recurrent_alone("rnn", 150, 3, 4, 6, 60 + seed);
 		check_recurrent_alone("lstm", 200, 3, 3, 5, 70 + seed);
+		check_recurrent_alone("gru", 3, 3, 5, 90, 80 + seed);
+		check_recurrent_alone("gru", 150, 3, 4, 6, 90 + seed);
 	}
 	check_attention_alone(3, 30, 40, 6, 0, 80);
 	check_attention_alone(2, 70, 80, 9, 1, 81);
@@ -284,6 +311,49 @@ check_recurrent_refusals(void)
 	refused(&r, "layer n (lstm): input 1: expected float32 [2, 4], found float32 [1, 2, 4]");
 	r.in[0].dtype = lm_dtype_get(LM_I64);
 	refused(&r, "layer n (lstm): input 0: expected float32, found int64 [2, 2, 3]");
+	rig_release(&r);
+}
+
+static void
+length_refused(struct rig *r, int jobs, int64_t *length, int64_t wrong, const char *message)
+{
+	int64_t right = *length;
+	struct loom_error err = { 0 };
+
+	*length = wrong;
+	assert(rig_try(r, jobs, &err) < 0 && strcmp(err.text, message) == 0);
+	*length = right;
+	assert(rig_try(r, jobs, &err) == 0);
+}
+
+static void
+check_lengths_refused(void)
+{
+	float x[24] = { 0 };
+	int64_t lengths[2] = { 0, 3 };
+	uint64_t seed = 5;
+	struct rig r;
+
+	rig_init(&r, "gru", 3, 1);
+	set(&r, "input_size", 2);
+	set(&r, "hidden_size", 4);
+	draw_weights(&r, &seed);
+	input(&r, 0, x, (const int[]){ 2, 3, 2, NONE });
+	input(&r, 2, lengths, (const int[]){ 2, NONE });
+	refused(&r, "layer n (gru): input 2: expected lengths int64 [2], found float32 [2]");
+	r.in[2].dtype = lm_dtype_get(LM_I64);
+	r.in[2].dim[0] = 3;
+	refused(&r, "layer n (gru): input 2: expected lengths int64 [2], found int64 [3]");
+	r.in[2].rank = 2;
+	r.in[2].dim[0] = r.in[2].dim[1] = 2;
+	refused(&r, "layer n (gru): input 2: expected lengths int64 [2], found int64 [2, 2]");
+	r.in[2].rank = 1;
+	length_refused(&r, 1, &lengths[1], 4,
+	    "layer n (gru): the length of sample 1 is 4, expected 0 to 3");
+	length_refused(&r, 7, &lengths[0], -1,
+	    "layer n (gru): the length of sample 0 is -1, expected 0 to 3");
+	length_refused(&r, 1, &lengths[0], INT64_MIN,
+	    "layer n (gru): the length of sample 0 is -9223372036854775808, expected 0 to 3");
 	rig_release(&r);
 }
 
@@ -423,9 +493,10 @@ main(void)
 {
 	size_t cases = check_cases();
 
-	assert(cases == 7);
+	assert(cases == 15);
 	check_independence();
 	check_recurrent_refusals();
+	check_lengths_refused();
 	check_attention_params();
 	check_attention_shapes();
 	check_attention_masks();

@@ -11,15 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-SUPPORTED = (
-    "dense", "linear", "relu", "relu2", "tanh", "sigmoid", "silu", "leaky_relu", "gelu", "softmax",
-    "constant", "add", "sub", "mul", "div", "reshape", "concat", "flatten", "transpose", "slice",
-    "gather", "conv1", "conv2", "conv3", "maxpool1", "maxpool2", "maxpool3", "avgpool1", "avgpool2",
-    "avgpool3", "global_maxpool", "global_avgpool", "rnn", "lstm", "attention", "layernorm",
-    "rmsnorm", "embedding", "swiglu", "residual",
-)
-"""Operations that this version's streams may hold."""
-
 VALUE_DTYPES = ("float32", "int64", "bool")
 """What an input of a network may be; floats of other widths are converted by the runtime."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .graph import BridgeError, Graph, Input, Node, Tensor
-from .vocabulary import AXES, DIMS, PARAMS
+from .vocabulary import AXES, DIM, DIMS, PARAMS
 
 LINE_MAX = 1 << 20
 """No line may be longer, its LF included."""
@@ -157,7 +157,7 @@ def _check_params(node: Node) -> None:
     for key, kind in wanted.items():
         if not kind.holds(node.params[key]):
             raise StreamError(f"{node.name}: {key} is {node.params[key]!r}, expected {kind.name}")
-    for key in [key for key, kind in wanted.items() if kind is DIMS]:
+    for key in [key for key, kind in wanted.items() if kind in (DIMS, DIM)]:
         for dim in node.params[key]:
             check_dim(dim, node.name)
 

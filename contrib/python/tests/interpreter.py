@@ -9,32 +9,39 @@ import math
 
 import numpy as np
 
+from elementary import ELEMENTARY, ERF, sigmoid
 from planetbridging.stream import StreamDocument
 
-ERF = np.vectorize(math.erf, otypes=[float])
 LEAST = float(np.finfo(np.float32).min)
 
-LSTM_SLOTS = {f"{slot}_{gate}": axes for gate in "ifgo"
-              for slot, axes in (("W", "hi"), ("U", "hu"), ("b", "h"), ("b2", "h"))}
+def gated(gates):
+    return {f"{slot}_{gate}": axes for gate in gates
+            for slot, axes in (("W", "hi"), ("U", "hu"), ("b", "h"), ("b2", "h"))}
+
+
 CANONICAL = {
     "dense": {"weight": "oi", "bias": "o"},
     "conv1": {"weight": "fcw", "bias": "f"},
     "conv2": {"weight": "fchw", "bias": "f"},
     "conv3": {"weight": "fcdhw", "bias": "f"},
+    "convtranspose1": {"weight": "fcw", "bias": "f"},
+    "convtranspose2": {"weight": "fchw", "bias": "f"},
+    "convtranspose3": {"weight": "fcdhw", "bias": "f"},
     "rnn": {"W": "hi", "U": "hu", "b": "h", "b2": "h"},
-    "lstm": LSTM_SLOTS,
+    "lstm": gated("ifgo"),
+    "gru": gated("rzn"),
     "attention": {"Wq": "qd", "Wk": "kd", "Wv": "vd", "Wo": "do",
                   "bq": "q", "bk": "k", "bv": "v", "bo": "d"},
     "layernorm": {"gamma": "n", "beta": "n"},
     "rmsnorm": {"gamma": "n"},
+    "batchnorm": {"gamma": "n", "beta": "n", "mean": "n", "var": "n"},
+    "groupnorm": {"gamma": "n", "beta": "n"},
+    "instancenorm": {"gamma": "n", "beta": "n"},
+    "prelu": {"slope": ""},
     "embedding": {"table": "vd"},
     "swiglu": {"Wg": "mi", "Wu": "mi", "Wd": "im", "bg": "m", "bu": "m", "bd": "i"},
 }
 """The order of the axes in which the formulas below take each weight."""
-
-
-def sigmoid(x):
-    return np.where(x >= 0, 1, np.exp(-np.abs(x))) / (1 + np.exp(-np.abs(x)))
 
 
 def gelu(x, approximate):
@@ -89,6 +96,37 @@ def conv(p, w, x):
     return y.reshape(*lead, *y.shape[1:])
 
 
+def convtranspose(p, w, x):
+    """Scatter form: y[f, p stride + t dilation - low] += x[c, p] w[f, c, t], within each group."""
+    n = len(p["kernel"])
+    lead = x.shape[:-n - 1]
+    x = x.reshape(-1, *x.shape[-n - 1:])
+    weight, groups = w["weight"], p["groups"]
+    assert weight.shape == (p["out_channels"], p["in_channels"] // groups, *p["kernel"])
+    full = [(size - 1) * s + (k - 1) * d + 1 for size, s, k, d in
+            zip(x.shape[2:], p["stride"], p["kernel"], p["dilation"])]
+    y = np.zeros((len(x), p["out_channels"], *full))
+    parts = zip(*(np.split(a, groups, axis) for a, axis in ((weight, 0), (x, 1), (y, 1))))
+    for f, c, part in parts:
+        for tap in np.ndindex(*p["kernel"]):
+            at = tuple(slice(t * d, t * d + (size - 1) * s + 1, s) for t, d, s, size in
+                       zip(tap, p["dilation"], p["stride"], x.shape[2:]))
+            part[(..., *at)] += np.einsum("fc,bc...->bf...", f[(..., *tap)], c)
+    y = cropped(y, p["pad_low"], p["pad_high"])
+    if p["bias"]:
+        y = y + w["bias"].reshape(-1, *[1] * n)
+    return y.reshape(*lead, *y.shape[1:])
+
+
+def cropped(y, low, high):
+    """The last axes without `low` and `high` places; below 0, with places of zeros more."""
+    rest = y.ndim - len(low)
+    y = np.pad(y, [(0, 0)] * rest + [(max(-a, 0), max(-b, 0)) for a, b in zip(low, high)])
+    assert all(size - max(a, 0) - max(b, 0) >= 1 for size, a, b in zip(y.shape[rest:], low, high))
+    return y[(..., *(slice(max(a, 0), size - max(b, 0))
+                     for size, a, b in zip(y.shape[rest:], low, high)))]
+
+
 def pool_extent(size, k, s, d, low, high, ceil):
     """Number of windows; with `ceil` one more that starts inside the input or its low padding."""
     room = size + low + high - d * (k - 1) - 1
@@ -129,15 +167,23 @@ def global_pool(function):
     return lambda p, w, x: function(x, tuple(range(-p["spatial"], 0)), keepdims=True)
 
 
-def recurrent(p, x, step, states):
-    """Run `step` over the steps; (outputs in time order or reversed, the last states)."""
+def recurrent(p, x, step, states, lengths=None):
+    """Run `step` over the steps; (outputs in time order or reversed, the last states).
+
+    From step lengths[...] on a sample keeps its states, and its output repeats the kept one.
+    """
     length = x.shape[-2]
     backward = p["direction"] == "backward"
     assert p["direction"] in ("forward", "backward") and p["order"] in ("time", "reversed")
     assert backward or p["order"] == "time"
+    if lengths is not None:
+        assert lengths.dtype == np.int64 and lengths.shape == x.shape[:-2]
+        assert (0 <= lengths).all() and (lengths <= length).all()
     ys = []
     for t in reversed(range(length)) if backward else range(length):
-        states = step(x[..., t, :], *states)
+        alive = np.True_ if lengths is None else (t < lengths)[..., None]
+        states = tuple(np.where(alive, new, old)
+                       for new, old in zip(step(x[..., t, :], *states), states))
         ys.append(states[0])
     if backward and p["order"] == "time":
         ys.reverse()
@@ -153,20 +199,38 @@ def initial(p, x, state):
     return state
 
 
-def rnn(p, w, x, h0=None):
+def rnn(p, w, x, h0=None, lengths=None):
     act = {"tanh": np.tanh, "relu": lambda v: np.maximum(v, 0)}[p["activation"]]
     bias = sum(w[slot] for slot in ("b", "b2")[:p["biases"]])
     return recurrent(p, x, lambda v, h: (act(v @ w["W"].T + h @ w["U"].T + bias),),
-                     (initial(p, x, h0),))
+                     (initial(p, x, h0),), lengths)
 
 
-def lstm(p, w, x, h0=None, c0=None):
+def lstm(p, w, x, h0=None, c0=None, lengths=None):
     def step(v, h, c):
         z = {g: v @ w[f"W_{g}"].T + h @ w[f"U_{g}"].T
              + sum(w[f"{slot}_{g}"] for slot in ("b", "b2")[:p["biases"]]) for g in "ifgo"}
         c = sigmoid(z["f"]) * c + sigmoid(z["i"]) * np.tanh(z["g"])
         return sigmoid(z["o"]) * np.tanh(c), c
-    return recurrent(p, x, step, (initial(p, x, h0), initial(p, x, c0)))
+    return recurrent(p, x, step, (initial(p, x, h0), initial(p, x, c0)), lengths)
+
+
+def gru(p, w, x, h0=None, lengths=None):
+    """h' = (1 - z) n + z h; with reset_after, r stands before the recurrent product and its bias."""
+    def part(gate, v, h, slots):
+        bias = sum(w[f"{slot}_{gate}"] for slot in slots)
+        return (0 if v is None else v @ w[f"W_{gate}"].T) + (
+            0 if h is None else h @ w[f"U_{gate}"].T) + bias
+    both = ("b", "b2")[:p["biases"]]
+
+    def step(v, h):
+        r, z = (sigmoid(part(gate, v, h, both)) for gate in "rz")
+        if p["reset_after"]:
+            n = np.tanh(part("n", v, None, both[:1]) + r * part("n", None, h, both[1:]))
+        else:
+            n = np.tanh(part("n", v, r * h, both))
+        return ((1 - z) * n + z * h,)
+    return recurrent(p, x, step, (initial(p, x, h0),), lengths)
 
 
 def rope(x, style, base):
@@ -205,13 +269,23 @@ def attention(p, w, query, key=None, value=None, mask=None):
     assert q.shape[-1] == k.shape[-1] == p["head_dim"] and v.shape[-1] == p["value_dim"]
     if p["rope"] != "none":
         q, k = rope(q, p["rope"], p["rope_base"]), rope(k, p["rope"], p["rope_base"])
-    k, v = (np.repeat(a, heads // groups, -3) for a in (k, v))
-    scale = 1 / math.sqrt(p["head_dim"]) if p["scale"] is None else p["scale"]
-    scores = q @ np.swapaxes(k, -1, -2) * scale
-    mixed = np.moveaxis(visible_softmax(hidden(p, scores, mask), p["empty"]) @ v, -3, -2)
+    mixed = np.moveaxis(seen(p, q, k, v, mask), -3, -2)
     y = mixed.reshape(*mixed.shape[:-2], -1) @ w["Wo"].T
     assert y.shape[-1] == p["out_features"]
     return y + w["bo"] if p["o_bias"] else y
+
+
+def seen(p, q, k, v, mask):
+    """The values v [..., G, sk, ev] as q [..., H, sq, e] sees them by k: [..., H, sq, ev]."""
+    assert q.shape[-3] % k.shape[-3] == 0
+    k, v = (np.repeat(a, q.shape[-3] // k.shape[-3], -3) for a in (k, v))
+    scale = 1 / math.sqrt(q.shape[-1]) if p["scale"] is None else p["scale"]
+    scores = q @ np.swapaxes(k, -1, -2) * scale
+    return visible_softmax(hidden(p, scores, mask), p["empty"]) @ v
+
+
+def scaled_dot_product_attention(p, w, query, key, value, mask=None):
+    return seen(p, query, key, value, mask)
 
 
 def hidden(p, scores, mask):
@@ -241,6 +315,26 @@ def rmsnorm(p, w, x):
     return x / np.sqrt((x * x).mean(-1, keepdims=True) + p["eps"]) * w.get("gamma", 1)
 
 
+def batchnorm(p, w, x):
+    shape = [1] * x.ndim
+    shape[p["axis"]] = p["dim"]
+    assert x.shape[p["axis"]] == p["dim"]
+    mean, var, gamma, beta = (np.reshape(w.get(slot, rest), shape if slot in w else [1] * x.ndim)
+                              for slot, rest in (("mean", None), ("var", None), ("gamma", 1.0),
+                                                 ("beta", 0.0)))
+    return (x - mean) / np.sqrt(var + p["eps"]) * gamma + beta
+
+
+def groupnorm(p, w, x):
+    assert x.shape[1] == p["channels"]
+    grouped = x.reshape(len(x), p["groups"], -1)
+    centred = grouped - grouped.mean(-1, keepdims=True)
+    y = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + p["eps"])
+    channel = (-1, *[1] * (x.ndim - 2))
+    gamma, beta = (np.reshape(w.get(slot, rest), channel) for slot, rest in (("gamma", 1), ("beta", 0)))
+    return y.reshape(x.shape) * gamma + beta
+
+
 def embedding(p, w, ids):
     table, count = w["table"], p["vocab_size"]
     assert table.shape == (count, p["embedding_dim"])
@@ -265,47 +359,27 @@ def dense(p, w, x):
     return y + w["bias"] if p["bias"] else y
 
 
-def flatten(p, w, x):
-    start, end = (a % max(x.ndim, 1) for a in (p["start"], p["end"]))
-    assert start <= end
-    return x.reshape(*x.shape[:start], math.prod(x.shape[start:end + 1]), *x.shape[end + 1:])
-
-
-def gather(p, w, data, indices):
-    assert indices.dtype == np.int64 and (indices >= 0).all()
-    return np.take(data, indices, p["axis"])
-
-
 OPERATIONS = {
+    **ELEMENTARY,
     "dense": dense,
-    "linear": lambda p, w, x: x,
-    "relu": lambda p, w, x: np.maximum(x, 0),
-    "relu2": lambda p, w, x: relu2(x),
-    "tanh": lambda p, w, x: np.tanh(x),
-    "sigmoid": lambda p, w, x: sigmoid(x),
-    "silu": lambda p, w, x: silu(x),
-    "leaky_relu": lambda p, w, x: np.where(x > 0, x, x * p["negative_slope"]),
     "gelu": lambda p, w, x: gelu(x, p["approximate"]),
     "softmax": lambda p, w, x: softmax(x, p["axis"]),
-    "add": lambda p, w, a, b: a + b,
-    "sub": lambda p, w, a, b: a - b,
-    "mul": lambda p, w, a, b: a * b,
-    "div": lambda p, w, a, b: a / b,
-    "residual": lambda p, w, x, skip=None: x if skip is None else x + skip,
-    "concat": lambda p, w, *xs: np.concatenate(xs, p["axis"]),
-    "flatten": flatten,
-    "transpose": lambda p, w, x: x.transpose(p["perm"]),
-    "gather": gather,
     **dict.fromkeys(("conv1", "conv2", "conv3"), conv),
+    **dict.fromkeys(("convtranspose1", "convtranspose2", "convtranspose3"), convtranspose),
     **dict.fromkeys(("maxpool1", "maxpool2", "maxpool3"), maxpool),
     **dict.fromkeys(("avgpool1", "avgpool2", "avgpool3"), avgpool),
     "global_maxpool": global_pool(np.max),
     "global_avgpool": global_pool(np.mean),
     "rnn": rnn,
     "lstm": lstm,
+    "gru": gru,
     "attention": attention,
+    "scaled_dot_product_attention": scaled_dot_product_attention,
     "layernorm": layernorm,
     "rmsnorm": rmsnorm,
+    "batchnorm": batchnorm,
+    "groupnorm": groupnorm,
+    "instancenorm": lambda p, w, x: groupnorm({**p, "groups": p["channels"]}, w, x),
     "embedding": embedding,
     "swiglu": swiglu,
 }
@@ -346,24 +420,12 @@ def compute(document: StreamDocument, node: dict, xs: list, sizes: dict):
         value = document.values(node["name"], "value")
         assert list(value.shape) == params["shape"]
         return value
-    if op == "reshape":
-        return xs[0].reshape([extent(d, sizes) for d in params["shape"]])
-    if op == "slice":
-        return cut(params, xs[0], sizes)
+    params = {key: [extent(d, sizes) for d in value] if type(value) is list else value
+              for key, value in params.items()}
     weights = {entry["slot"]: canonical(document, node["name"], entry["slot"])
                for entry in node.get("tensors", ())}
     assert set(weights) <= set(CANONICAL.get(op, ())), weights.keys()
     return OPERATIONS[op](params, weights, *xs)
-
-
-def cut(p, x, sizes):
-    """slice: nothing is clipped."""
-    at = [slice(None)] * x.ndim
-    for axis, start, stop, step in zip(*(p[key] for key in ("axes", "starts", "stops", "steps"))):
-        start, stop = extent(start, sizes), extent(stop, sizes)
-        assert 0 <= start <= stop <= x.shape[axis] and step >= 1, (p, x.shape)
-        at[axis] = slice(start, stop, step)
-    return x[tuple(at)]
 
 
 def canonical(document: StreamDocument, name: str, slot: str) -> np.ndarray:
@@ -374,4 +436,4 @@ def canonical(document: StreamDocument, name: str, slot: str) -> np.ndarray:
         entry = document.entry(name, slot)
     value = document.values(name, slot)
     order = CANONICAL.get(document.node(name)["op"], {}).get(slot)
-    return value if order is None else value.transpose([entry["axes"].index(a) for a in order])
+    return value if not order else value.transpose([entry["axes"].index(a) for a in order])

@@ -72,11 +72,16 @@ def read_facts(path) -> Facts:
 
 
 def folder() -> Path:
-    """fixtures/bedrocks of the checkout that holds this package; BridgeError outside of one."""
-    for parent in Path(__file__).resolve().parents:
-        if (parent / "fixtures" / "bedrocks").is_dir():
-            return parent / "fixtures" / "bedrocks"
-    raise BridgeError("fixtures/bedrocks is not above this package: bedrocks need a checkout")
+    """The facts and stored weights: this package's data, or fixtures/bedrocks of the checkout that
+    holds it; BridgeError where neither is.
+    """
+    here = Path(__file__).resolve()
+    for place in (here.parents[1] / "data" / "bedrocks",
+                  *(parent / "fixtures" / "bedrocks" for parent in here.parents)):
+        if place.is_dir():
+            return place
+    raise BridgeError("fixtures/bedrocks is not above this package, and it brings none: bedrocks need "
+                      "a checkout or the wheel that make wheel makes")
 
 
 def of(kind: str) -> Facts:

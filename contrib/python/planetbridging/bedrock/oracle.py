@@ -61,13 +61,13 @@ def convolution(p, w, x):
     out = tuple((size - d * (k - 1) - 1) // s + 1
                 for size, k, d, s in zip(x.shape[2:], p["kernel"], p["dilation"], p["stride"]))
     c, f = p["in_channels"] // p["groups"], p["out_channels"] // p["groups"]
-    y = np.zeros((len(x), p["out_channels"], *out))
+    y = np.zeros((len(x), p["groups"], f, math.prod(out)))
     for place in np.ndindex(*p["kernel"]):
         seen = x[(..., *(slice(k * d, k * d + s * (o - 1) + 1, s) for k, d, s, o in
                          zip(place, p["dilation"], p["stride"], out)))]
-        for g in range(p["groups"]):
-            kernel = w["weight"][(slice(g * f, (g + 1) * f), slice(None), *place)]
-            y[:, g * f:(g + 1) * f] += np.einsum("fc,bc...->bf...", kernel, seen[:, g * c:(g + 1) * c])
+        kernel = w["weight"][(..., *place)].reshape(p["groups"], f, c)
+        y += kernel @ seen.reshape(len(x), p["groups"], c, -1)
+    y = y.reshape(len(x), p["out_channels"], *out)
     if p["bias"]:
         y += w["bias"].reshape(-1, *[1] * n)
     return y.reshape(*batch, p["out_channels"], *out)

@@ -120,13 +120,7 @@ def keep(path: str, made: Weights, about: dict[str, str]) -> None:
 
 def load(path) -> Weights:
     """The tensors of a .safetensors file; BridgeError if it is none."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise BridgeError(f"{path}: cannot be read: {error}") from None
+    return arrays.read_safetensors(path)
 
 
 def trained(planet: str, facts: Facts, model: Model, fixture: dict,

@@ -18,6 +18,7 @@ from ...graph import BridgeError
 from .. import oracle
 from ..network import GATES
 from .bounded import FUNCTION, U, Bounded, exact, increasing, mean, products, stacked, total
+from .bounds_steps import STEPS
 
 erf = np.vectorize(math.erf, otypes=[float])
 
@@ -209,6 +210,35 @@ def lstm(p, w, x, h=None, c=None):
     return ordered(p, outputs), h, c
 
 
+def gru(p, w, x, h=None):
+    """(1 - z) n + z h; with reset_after, r stands before the recurrent product and its bias."""
+    h = zero_state(p, x) if h is None else h
+    outputs = {}
+    for t in oracle.steps(p, x.v):
+        step = x[..., t, :]
+        r, z = (sigmoid(gate_sum(p, w, step, h, f"_{n}")) for n in "rz")
+        if p["reset_after"]:
+            own = linear(step, w["W_n"], *given(w, "b_n"))
+            inner = own + r * linear(h, w["U_n"], *given(w, "b2_n"))
+        else:
+            inner = gate_sum(p, w, step, r * h, "_n")
+        n = increasing(np.tanh, inner)
+        h = outputs[t] = (exact(1.0) - z) * n + z * h
+    return ordered(p, outputs), h
+
+
+def groupnorm(p, w, x):
+    """By group over all its elements, then by channel."""
+    groups, shape = p.get("groups", p["channels"]), x.v.shape
+    grouped = x.map(lambda a: a.reshape(shape[0], groups, -1))
+    d = grouped - mean(grouped)
+    made = (d * inverse_root(mean(d * d), p["eps"])).map(lambda a: a.reshape(shape))
+    channel = [-1, *[1] * (len(shape) - 2)]
+    gamma, beta = (w[s].map(lambda a: a.reshape(channel)) if s in w else exact(rest)
+                   for s, rest in (("gamma", 1.0), ("beta", 0.0)))
+    return made * gamma + beta
+
+
 def rotated(p, x: Bounded) -> Bounded:
     """Pairs turned; angles are products in binary32, whose error cos and sin pass on as it is."""
     if p["rope"] == "none":
@@ -234,17 +264,29 @@ def attention(p, w, query, key=None, value=None, mask=None):
         for n, x in (("q", query), ("k", key), ("v", value)))
     each = p["num_heads"] // p["num_kv_heads"]
     k, v = (x.map(lambda a: np.repeat(a, each, axis=-3)) for x in (rotated(p, k), v))
-    scale = 1 / math.sqrt(p["head_dim"]) if p["scale"] is None else p["scale"]
-    scores = products(lambda a, b: a @ np.swapaxes(b, -1, -2), rotated(p, q), k, p["head_dim"]) * scale
+    mixed = attended(p, rotated(p, q), k, v, mask)
+    joined = mixed.map(lambda a: np.moveaxis(a, -3, -2).reshape(*a.shape[:-3], a.shape[-2], -1))
+    return linear(joined, w["Wo"], *given(w, "bo"))
+
+
+def scaled_dot_product_attention(p, w, query, key, value, mask=None):
+    each = query.v.shape[-3] // key.v.shape[-3]
+    key, value = (x.map(lambda a: np.repeat(a, each, axis=-3)) for x in (key, value))
+    return attended(p, query, key, value, mask)
+
+
+def attended(p, q, k, v, mask):
+    """The values v as q sees them by k, heads being the axis before the last two."""
+    width = q.v.shape[-1]
+    scale = 1 / math.sqrt(width) if p["scale"] is None else p["scale"]
+    scores = products(lambda a, b: a @ np.swapaxes(b, -1, -2), q, k, width) * scale
     hidden, added = oracle.hidden_by(None if mask is None else mask.v.astype(
         bool if p["mask"] != "add" else float), p["mask"])
     if p["causal"]:
         hidden = hidden | np.triu(np.ones(scores.v.shape[-2:], bool), 1)
     scores = scores + added if p["mask"] == "add" else scores
     scores = Bounded(np.where(hidden, -np.inf, scores.v), np.where(hidden, 0, scores.e))
-    mixed = products(np.matmul, softmax_last(scores), v, scores.v.shape[-1])
-    joined = mixed.map(lambda a: np.moveaxis(a, -3, -2).reshape(*a.shape[:-3], a.shape[-2], -1))
-    return linear(joined, w["Wo"], *given(w, "bo"))
+    return products(np.matmul, softmax_last(scores), v, scores.v.shape[-1])
 
 
 def swiglu(p, w, x):
@@ -263,7 +305,8 @@ def moved(operation):
 
 
 RULES = {
-    "dense": dense, **dict.fromkeys(("conv1", "conv2", "conv3"), convolution),
+    **STEPS, "gru": gru, "groupnorm": groupnorm, "instancenorm": groupnorm,
+    "scaled_dot_product_attention": scaled_dot_product_attention, "dense": dense, **dict.fromkeys(("conv1", "conv2", "conv3"), convolution),
     **dict.fromkeys(("maxpool1", "maxpool2", "maxpool3"), maxpool),
     **dict.fromkeys(("avgpool1", "avgpool2", "avgpool3"), avgpool),
     "global_avgpool": global_pool, "global_maxpool": lambda p, w, x: global_pool(p, w, x, True),

@@ -285,7 +285,7 @@ CONV = [("bias", without(("bias",), "bias")), ("pads", exchanged_pads), ("shift"
 
 
 def gates(one: str, two: str):
-    """Two gates of an lstm are taken for each other."""
+    """Two gates of an lstm or gru are taken for each other."""
     def plant(site):
         for slot in [slot for slot in site.slots() if slot.endswith(f"_{one}")]:
             site.exchange(slot, slot[:-1] + two)
@@ -466,6 +466,20 @@ def other_norm(op: str):
 NORM = [("eps", eps), ("gamma", without(("gamma",), "scale"))]
 
 
+def statistics(one: str, two: str):
+    """Two of a batch norm's slots are taken for each other."""
+    def plant(site):
+        if not {one, two} <= set(site.slots()):
+            return None
+        site.exchange(one, two)
+        return f"{one} and {two} are exchanged"
+    return plant
+
+
+BATCHNORM = [*NORM, ("beta", without(("beta",), "offset")), ("statistics", statistics("mean", "beta")),
+             ("scales", statistics("var", "gamma"))]
+
+
 def off_by_one(site):
     """Token n finds the row of n + 1."""
     table = site.array("table", "vd")
@@ -520,13 +534,18 @@ LSTM = [*RECURRENT, *((f"gates.{a}{b}", gates(a, b)) for a, b in zip(GATES, GATE
         ("exchange", exchanged_states), ("recurrent", transposed("U_i", "h", "u")),
         ("square", transposed("W_f", "h", "i"))]
 
+GRU = [*RECURRENT, *((f"gates.{a}{b}", gates(a, b)) for a, b in ("rz", "zn")),
+       ("recurrent", transposed("U_n", "h", "u")), ("square", transposed("W_r", "h", "i"))]
+
 FAULTS = {
     "dense": DENSE, "conv1": CONV, "conv2": CONV, "conv3": CONV, "rnn": RNN, "lstm": LSTM,
     "attention": ATTENTION, "layernorm": [*NORM, ("beta", without(("beta",), "offset")),
                                           ("kind", other_norm("rmsnorm"))],
     "rmsnorm": [*NORM, ("kind", other_norm("layernorm"))],
+    "batchnorm": BATCHNORM,
+    **dict.fromkeys(("groupnorm", "instancenorm"), [*NORM, ("beta", without(("beta",), "offset"))]),
     "embedding": [("token", off_by_one), ("square", transposed("table", "v", "d"))],
-    "swiglu": SWIGLU, "add": SUM, "residual": SUM,
+    "gru": GRU, "swiglu": SWIGLU, "add": SUM, "residual": SUM,
     **{f"avgpool{n}": [("kind", averaged), ("count", uncounted)] for n in (1, 2, 3)},
     **{f"maxpool{n}": [("kind", averaged)] for n in (1, 2, 3)},
     "global_avgpool": [("kind", other_global)], "global_maxpool": [("kind", other_global)],
