@@ -4,6 +4,7 @@ Contestants of one table run by turns, so that a slow spell of the machine meets
 medians, and each row's ratio to the row that its title names.
 """
 
+import importlib
 import json
 import os
 import platform
@@ -164,12 +165,11 @@ def bench_dense():
               2e-9 * rows * width * width, "GFLOPS", "NumPy's BLAS")
 
 
-def networks(name):
-    """A bench of networks.py, which takes its tools from here."""
+def of(module, name):
+    """A bench of another file, which takes its tools from here."""
     def action():
         sys.modules.setdefault("bench", sys.modules["__main__"])
-        import networks as benches
-        getattr(benches, f"bench_{name}")()
+        getattr(importlib.import_module(module), f"bench_{name}")()
     return action
 
 
@@ -179,8 +179,10 @@ BENCHES = {
     "compare": (bench_compare, ["loom-compare"]),
     "start": (bench_start, []),
     "dense": (bench_dense, ["loom-stream", "loom-infer"]),
-    "layers": (networks("layers"), ["loom-stream", "loom-infer"]),
-    "requests": (networks("requests"), ["loom-stream"]),
+    "layers": (of("networks", "layers"), ["loom-stream", "loom-infer"]),
+    "resnet50": (of("whole", "resnet50"), ["loom-stream", "loom-infer", "loom-compare"]),
+    "state": (of("whole", "state"), ["loom-stream"]),
+    "requests": (of("networks", "requests"), ["loom-stream"]),
 }
 
 

@@ -8,7 +8,7 @@ enum {
 	STRIP = 64,		/* windows gathered at a time, at the most */
 	STRIP_LEAST = 4,	/* and at the least */
 	STRIP_VALUES = 1 << 16, /* values in them, unless the least have more */
-	FEW = 4,		/* filters that do not repay gathering */
+	FEW = 7,		/* filters that do not repay gathering */
 	GRAIN = 1 << 15		/* products that are worth a thread */
 };
 

@@ -6,7 +6,11 @@
 
 #include "num/proof.h"
 
-enum { SIDE = 64, GRAIN = 1 << 13 };
+enum {
+	SIDE = 64,	/* windows side by side */
+	BLOCK = 4,	/* of them at a time */
+	GRAIN = 1 << 13 /* products that are worth a thread */
+};
 
 /* Windows first..first+n-1 of a row, all of one filter. */
 struct row {
@@ -30,25 +34,29 @@ reached(const struct lm_axis_window *a, size_t t, size_t *from, size_t *to)
 	*to = *to < high ? *to : (size_t)high;
 }
 
-/* The same tap of n windows. */
+/* The same tap of n windows.  Blocks of fixed length become vector code. */
 static void
-add(double *sum, double *size, const float *x, size_t stride, float weight, size_t n)
+add(double *restrict sum, double *restrict size, const float *restrict x, size_t stride,
+    float weight, size_t n)
 {
 	double w = weight, p;
-	size_t i;
+	size_t i = 0, j;
 
-	if (stride == 1)
-		for (i = 0; i < n; i++) {
-			p = x[i] * w;
-			sum[i] += p;
-			size[i] += fabs(p);
-		}
-	else
-		for (i = 0; i < n; i++) {
-			p = x[i * stride] * w;
-			sum[i] += p;
-			size[i] += fabs(p);
-		}
+	for (; stride == 1 && n - i >= BLOCK; i += BLOCK) {
+		double t[BLOCK];
+
+		for (j = 0; j < BLOCK; j++)
+			t[j] = x[i + j] * w;
+		for (j = 0; j < BLOCK; j++)
+			sum[i + j] += t[j];
+		for (j = 0; j < BLOCK; j++)
+			size[i + j] += fabs(t[j]);
+	}
+	for (; i < n; i++) {
+		p = x[i * stride] * w;
+		sum[i] += p;
+		size[i] += fabs(p);
+	}
 }
 
 /* One row of a filter's weights, against the row of x that lies under it. */

@@ -73,22 +73,18 @@ lm_log_core(float v)
 	return x == INFINITY ? INFINITY : y;
 }
 
-/* 1 + x = 2^k (1 + f), f = (2^-k x - 1) + 2^-k, or x itself where k is 0. */
+/*
+ * 1 + x = 2^k (1 + f), f = (2^-k x - 1) + 2^-k, or x itself where k is 0.  That is exact up to 2^52; beyond
+ * it the logarithm is 36 and more, so that 2^-54 of 1 + f does not matter.
+ */
 LM_CORE float
 lm_log1p_core(float v)
 {
 	double x = v > -1 && v < INFINITY ? v : 0;
-	double k = lm_log_exponent(1 + x), scale = lm_two_to(-k), a = scale * x - 1;
-	struct lm_twin f, l;
-	float y;
+	double k = lm_log_exponent(1 + x), scale = lm_two_to(-k);
+	struct lm_twin f = { k == 0 ? x : (scale * x - 1) + scale, 0 }, l = lm_log_twin(k, f);
+	float y = copysignf(lm_twin_round(l.high, l.low), v);
 
-	f.high = a + scale;
-	/* Either may be the larger one. */
-	f.low = scale > fabs(a) ? a - (f.high - scale) : scale - (f.high - a);
-	f.high = k == 0 ? x : f.high;
-	f.low = k == 0 ? 0 : f.low;
-	l = lm_log_twin(k, f);
-	y = copysignf(lm_twin_round(l.high, l.low), v);
 	y = v >= -1 ? y : NAN;
 	y = v == -1 ? -INFINITY : y;
 	return v == INFINITY ? INFINITY : y;

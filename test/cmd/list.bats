@@ -69,8 +69,8 @@ load helper
 
 @test "list: the Python package's names are those of the table" {
 	loom-list layers | awk '{ print $1 }' | sort >expected
-	"$PYTHON" -c 'from planetbridging.graph import SUPPORTED
-print(*sorted(SUPPORTED), sep="\n")' >found
+	"$PYTHON" -c 'from planetbridging.vocabulary import PARAMS
+print(*sorted(PARAMS), sep="\n")' >found
 	same found expected
 }
 

@@ -8,7 +8,7 @@
 #include "num/exact.h"
 #include "vectors.h"
 
-enum { MOST = 1 << 16, TERMS = 1 << 12 };
+enum { MOST = 1 << 18, TERMS = 1 << 12 };
 
 struct conv {
 	unsigned axes;
@@ -152,7 +152,7 @@ draw_conv(uint64_t *seed, struct conv *c)
 	c->axes = (unsigned)between(seed, 1, 3);
 	c->groups = between(seed, 1, 3);
 	c->channels = c->groups * between(seed, 1, 3);
-	c->filters = c->groups * between(seed, 1, 5);
+	c->filters = c->groups * between(seed, 1, 8);
 	c->biased = between(seed, 0, 1);
 	for (i = 0; i < 3; i++) {
 		int whole = i + (int)c->axes >= 3;
@@ -247,8 +247,8 @@ check_drawn(struct conv *c, float *y, float *again)
 	for (turn = 0; turn < 600; turn++) {
 		draw_conv(&seed, c);
 		describe(c);
-		batch = 1 + turn % 3;
 		n = (size_t)c->filters * c->outputs;
+		batch = 3 * n > MOST ? 1 : 1 + turn % 3;
 		assert(batch * n <= MOST);
 		draw_values(&seed, c, batch);
 		run(c, batch, y, 1);
@@ -342,7 +342,7 @@ main(void)
 	static float y[MOST], again[MOST];
 	size_t cases = check_cases(&c, y), drawn = check_drawn(&c, y, again);
 
-	check_long(&c, y, 300, 5, 1, 50);
+	check_long(&c, y, 300, 8, 1, 50);
 	check_long(&c, y, 70, 2, 1, 200);
 	check_long(&c, y, 90, 90, 90, 200);
 	check_refusals(&c);

@@ -199,7 +199,7 @@ main(void)
 	size_t cases = check_cases("elementwise.txt") + check_cases("functions.txt");
 	size_t simple = check_simple() + check_activations();
 
-	assert(cases == 544 + 732 && simple == 12 + 550);
+	assert(cases == 544 + 733 && simple == 12 + 550);
 	check_lengths();
 	check_sums();
 	printf("func: %zu cases of %d functions, %zu of activations, every %s input\n", cases,

@@ -95,6 +95,29 @@ check_products(void)
 	check_product((uint64_t[]){ 1, 2, 1, 2 }, 2, 1100, 1000, 97, 3);
 }
 
+/* Sums that binary64 loses, in one column after another; the others are zeros. */
+static void
+check_norms(void)
+{
+	enum { K = 6, N = 40 };
+	const float x[K] = { 0x1p60F, 0, 1, 0, -0x1p60F, 0 };
+	struct lm_shape s[2] = { { lm_dtype_get(LM_F32), 2, { 1, K } },
+		{ lm_dtype_get(LM_F32), 2, { K, N } } };
+	static struct alone o;
+	float y[K * N], z[N];
+	struct lm_array in[2] = { { &s[0], (void *)x }, { &s[1], y } };
+	size_t at, i;
+
+	alone_start(&o, "matmul", 2);
+	for (at = 0; at < N; at++) {
+		for (i = 0; i < (size_t)K * N; i++)
+			y[i] = i % N == at ? 1 : 0;
+		assert(alone_run(&o, in, s, z, 1 + (int)(at % 3)) == 0);
+		for (i = 0; i < N; i++)
+			assert(z[i] == (i == at ? 1.0F : 0.0F));
+	}
+}
+
 static const struct lm_shape *
 shapes(unsigned rank, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -128,6 +151,7 @@ int
 main(void)
 {
 	check_products();
+	check_norms();
 	check_refusals();
 	return 0;
 }

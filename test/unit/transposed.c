@@ -231,11 +231,11 @@ check_drawn(struct transposed *c, float *y, float *again)
 	uint64_t seed = 11;
 	size_t turn, i, n, batch, checks = 0;
 
-	for (turn = 0; turn < 500; turn++) {
+	for (turn = 0; turn < 300; turn++) {
 		c->axes = (unsigned)between(&seed, 1, 3);
 		c->groups = between(&seed, 1, 3);
 		c->channels = c->groups * between(&seed, 1, 2);
-		c->filters = c->groups * between(&seed, 1, 5);
+		c->filters = c->groups * between(&seed, 1, 8);
 		c->biased = between(&seed, 0, 1);
 		for (i = 0; i < 3; i++)
 			draw_axis(&seed, c, (int)i);

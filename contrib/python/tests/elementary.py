@@ -29,7 +29,8 @@ def softplus(p, w, x):
 
 def clip(p, w, x):
     low, high = (np.nan if p[k] is None else p[k] for k in ("min", "max"))
-    return np.where(x < low, low, np.where(x > high, high, x))
+    x = np.where(x < low, low, x)
+    return np.where(x > high, high, x)
 
 
 def prelu(p, w, x):

@@ -22,8 +22,8 @@ MODULES = {"pytorch": ("torch_rows", "redraw_torch"), "tensorflow": ("keras_rows
 class Spec:
     """One input of one run: `shape` in the planet's layout.
 
-    float32 is normal of unit variance; int64 ids are below `high`; `high` 2 of "mask" is an int64
-    mask with padded places: on the left where `left`, else on the right, but none in the first sample.
+    float32 is normal of unit variance, int64 ids are below `high`, and a "mask" [samples, length] is
+    int64: 0 for the padding of each sample but the first, which stands on the left where `left`.
     """
 
     shape: tuple[int, ...]

@@ -23,6 +23,7 @@ from ..bedrock.living import put_bytes
 from ..bedrock.own.judging import read
 from ..bedrock.own.speaking import put, sources
 from ..graph import BridgeError, BridgeWarning
+from ..planets.signature import one_line
 from .row import MODULES, Row
 
 SPEAKERS = ("*.py", "planets/*.py", "composed/*.py", "bedrock/own/drawing.py", "ordinary/row.py",
@@ -61,8 +62,8 @@ def attempt(place: str, row: Row) -> None:
             warnings.simplefilter("ignore", BridgeWarning)
             write(place, row)
     except Exception as error:  # whatever a framework raises stands in the table
-        line = " ".join(str(error).split()) or type(error).__name__
-        line = line if isinstance(error, BridgeError) else f"{type(error).__name__}: {line}"
+        line = " ".join(str(error).split()) if isinstance(error, BridgeError) else \
+            f"{type(error).__name__}: {one_line(error)}"
         put_bytes(os.path.join(place, "error.txt"), line.encode() + b"\n")
 
 

@@ -94,6 +94,9 @@ def labels(found: list[Row]) -> str:
 def trouble(found: list[Row]) -> str:
     """Rows that are not as they should be, and mistakes that nobody saw."""
     lines = [f"FAILED {r.name}: {r.error or '; '.join(r.complaints)}\n" for r in found if not r.passed]
+    lines += [f"magnified {r.name} {', '.join(run['isolated']['magnified'])}: {run['isolated']['distance']:.1e} "
+              "is what rounding their inputs to float32 explains\n"
+              for r in found for run in r.runs[:1] if "magnified" in run["isolated"]]
     return "".join(lines + [f"NOT SEEN {r.name} {f['fault']}: {f['what']} ({f['label']})\n"
                             for r in found for f in r.judged if f["label"] != "DIFF"])
 

@@ -31,6 +31,9 @@ CUMULATIVE = 2e-5
 MIXER = 1e-5
 """What the whole of a mixer is held to, whatever the framework's float32 does."""
 
+ALLOWED = {"network": ("--allow-vacuous",)}
+"""What loom-compare is told of a kind: an ordinary network has ids and masks that are all zero; that
+its other tensors are not tiny is judged apart."""
 
 JUDGES = ("stream.py", "checking.py", "vocabulary.py", "bedrock/oracle.py", "bedrock/own/bound*.py",
           "bedrock/own/explaining.py", "bedrock/own/judging.py", "bedrock/own/planting.py")
@@ -102,9 +105,10 @@ def run(folder: str, entity: str, graph, kind: str, planet: str) -> dict:
     """The verdicts of one run, and what of the float32 run binary32 explains."""
     own, own_tensor = distance(load(folder, "taps32.npz"), load(folder, "taps64.npz"))
     limit = MIXER if kind == "mixer" else max(CUMULATIVE, own)
+    options = ALLOWED.get(kind, ())
     made = {"own": own, "own_tensor": own_tensor, "limit": limit,
-            "isolated": compared(folder, entity, True, ISOLATED),
-            "cumulative": compared(folder, entity, False, limit)}
+            "isolated": compared(folder, entity, True, ISOLATED, options=options),
+            "cumulative": compared(folder, entity, False, limit, options=options)}
     if planet != "sklearn":  # its float32 is none: it computes in the precision of its weights
         found = explaining.used(graph, load(folder, "input.npz"), load(folder, "taps32.npz"),
                                 "jax" if planet == "nnx" else planet)
@@ -119,14 +123,15 @@ def distance(found: dict, right: dict) -> tuple[float, str]:
     return max(parts, default=(0.0, ""))
 
 
-def compared(folder: str, entity: str, fed: bool, limit: float, name: str = "") -> dict:
+def compared(folder: str, entity: str, fed: bool, limit: float, name: str = "", options=()) -> dict:
     """Run a checkpoint and compare all tensors that the framework has; label, distance, tensor."""
     name = name or ("isolated" if fed else "cumulative")
     taps, right = os.path.join(folder, f"{name}.safetensors"), os.path.join(folder, "taps64.npz")
     infer(folder, entity, fed, taps)
     report = os.path.join(folder, f"{name}.ndjson")
-    status, _, _ = programs.run("loom-compare", ["-q", "--allow-extra", "--atol", repr(limit), "--report",
-                                                 f"ndjson={report}", taps, right], answers=(0, 1))
+    status, _, _ = programs.run("loom-compare", ["-q", "--allow-extra", *options, "--atol", repr(limit),
+                                                 "--report", f"ndjson={report}", taps, right],
+                                answers=(0, 1))
     tensors = [t for t in checking.read_report(report) if t["label"] != "EXTRA"]
     worst = max(tensors, key=relative)
     return {"label": checking.label_of(tensors, status), "distance": relative(worst),
