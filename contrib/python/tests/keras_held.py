@@ -45,6 +45,13 @@ def arrays(net, batch, free=5, seed=0, ids=7):
     return found
 
 
+def check(streamed, function, atol=1e-12, free=(5, 6), ids=7, **inputs):
+    """The document of a Functional model of `function`, held at two batches and two lengths."""
+    net = network(function, **inputs)
+    return held(streamed, net, *(arrays(net, batch, size, batch, ids)
+                                 for batch, size in zip((2, 3), free)), atol=atol)
+
+
 def agreement(native: dict, found: dict, atol: float) -> None:
     """Same names, and values within `atol` of the greatest."""
     for name, values in native.items():

@@ -25,10 +25,17 @@ def batches(*shape, names=("x",), sizes=(3, 7), seed=0):
 
 
 def filled(model, seed=1):
-    """The model with standard normal weights: no kernel is nearly symmetric, no bias is zero."""
+    """The model with standard normal weights: no kernel is nearly symmetric, no bias is zero.
+
+    Variances are between 0.5 and 2.
+    """
     rng = np.random.default_rng(seed)
     for weight in model.weights:
-        weight.assign(rng.normal(size=weight.shape).astype(np.float32))
+        drawn = rng.normal(size=weight.shape)
+        if "variance" in weight.path:
+            drawn = rng.uniform(0.5, 2, size=weight.shape)
+        if "float" in weight.dtype:
+            weight.assign(drawn.astype(np.float32))
     return model
 
 

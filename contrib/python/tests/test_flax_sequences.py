@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from flax_held import MODULE, floats, held, ids, linen_net, named
+from flax_held import ANY, MODULE, floats, held, ids, linen_net, named
 from interpreter import run_all
-from jax_networks import jax, jnp, linen, nn, problems_of
+from jax_networks import jax, jnp, linen, nn, operations, problems_of
 
 from planetbridging.composed.flax_ import RotaryAttention
 
@@ -76,27 +76,83 @@ def test_both_directions(streamed):
     assert document.nodes[2]["params"]["order"] == "time"
 
 
-@pytest.mark.parametrize("cell, options, problem", [
-    (lambda: nn.LSTMCell(6, gate_fn=nn.tanh, parent=None), {}, "gate_fn=tanh"),
-    (lambda: nn.OptimizedLSTMCell(6, activation_fn=nn.relu, parent=None), {}, "activation_fn=relu"),
-    (lambda: nn.SimpleCell(6, activation_fn=nn.sigmoid, parent=None), {}, "activation_fn=sigmoid"),
-    (lambda: nn.SimpleCell(6, residual=True, parent=None), {}, "residual=True"),
-    (lambda: nn.SimpleCell(6, carry_init=nn.initializers.ones, parent=None), {},
-     "a carry that does not start at zero"),
-    (lambda: nn.SimpleCell(6, parent=None), {"time_major": True}, "time_major=True"),
-    (lambda: nn.LSTMCell(6, gate_fn=nn.tanh, parent=None), {"time_major": True},
-     "gate_fn=tanh, time_major=True"),
-])
-def test_recurrent_layers_that_have_no_word(cell, options, problem):
-    assert problems_of(rnn(cell, **options), floats(2, 5, 4)) == [("r", "RNN", problem)]
+@pytest.mark.parametrize("cell", [
+    lambda: nn.LSTMCell(6, gate_fn=nn.tanh, parent=None),
+    lambda: nn.OptimizedLSTMCell(6, activation_fn=nn.relu, parent=None),
+    lambda: nn.SimpleCell(6, activation_fn=nn.sigmoid, parent=None),
+    lambda: nn.SimpleCell(6, residual=True, parent=None),
+    lambda: nn.SimpleCell(6, carry_init=nn.initializers.ones, parent=None),
+    lambda: nn.GRUCell(6, activation_fn=nn.gelu, parent=None),
+    lambda: nn.MGUCell(6, parent=None)])
+def test_other_cells_are_loops_of_a_known_length(streamed, cell):
+    document = held(streamed, rnn(cell), floats(2, 5, 4), floats(3, 5, 4), untapped=ANY)
+    assert document.head["inputs"][0]["shape"] == ["batch", 5, 4]
+    assert not {"rnn", "lstm", "gru"} & set(operations(document))
 
 
-def test_lengths_and_other_cells_have_no_word():
-    net = linen(lambda s, x: nn.RNN(nn.SimpleCell(6), name="r")(x, seq_lengths=jnp.array([3, 4])),
-                5, 4)
-    assert problems_of(net, floats(2, 5, 4)) == [("r", "RNN", "seq_lengths")]
-    (path, cls, what), = problems_of(rnn(lambda: nn.GRUCell(6, parent=None)), floats(2, 5, 4))
-    assert (path, cls) == ("r", "RNN") and "scan" in what
+def test_a_loop_may_be_too_long():
+    net = rnn(lambda: nn.MGUCell(6, parent=None))
+    assert problems_of(net, floats(2, 65, 4)) == [("r", "RNN", "scan")]
+
+
+@pytest.mark.parametrize("options", [{}, {"reverse": True}, {"reverse": True, "keep_order": True}],
+                         ids=str)
+def test_time_in_front(streamed, options):
+    net = rnn(lambda: nn.GRUCell(6, parent=None), time_major=True, **options)
+    document = held(streamed, net, floats(2, 5, 4), floats(7, 5, 4))
+    assert [op for _, op in named(document)] == ["transpose", "gru", "transpose"]
+
+
+def test_gru_gates(streamed):
+    document = held(streamed, rnn(lambda: nn.GRUCell(6, parent=None)), floats(2, 5, 4),
+                    floats(3, 7, 4))
+    assert document.node("r")["params"] == {"input_size": 4, "hidden_size": 6, "biases": 2,
+                                            "reset_after": True, "direction": "forward",
+                                            "order": "time"}
+    tensors = {t["slot"]: t.get("source") for t in document.node("r")["tensors"]}
+    assert tensors["W_z"] == "params/r/cell/iz/kernel" and tensors["b_n"] == "params/r/cell/in/bias"
+    assert tensors["b2_n"] == "params/r/cell/hn/bias"
+    assert (document.values("r", "b2_r") == 0).all() and (document.values("r", "b2_z") == 0).all()
+
+
+CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.SimpleCell}
+
+
+@pytest.mark.parametrize("options", [{}, {"reverse": True}, {"reverse": True, "keep_order": True}],
+                         ids=str)
+@pytest.mark.parametrize("op", CELLS)
+def test_samples_of_unequal_lengths(streamed, op, options):
+    def call(s, x, lengths):
+        cell = CELLS[op](6)
+        return nn.RNN(cell, name="r", return_carry=True, **options)(x, seq_lengths=lengths)
+
+    def batch(n, s):
+        return floats(n, s, 4) | {"lengths": np.random.default_rng(s).integers(1, s + 1, n)}
+
+    document = held(streamed, linen_net(call, **batch(2, 5)), batch(2, 5), batch(4, 7),
+                    untapped=ANY)
+    assert document.head["inputs"][1] == {"name": "lengths", "dtype": "int64", "shape": ["batch"]}
+    nodes = [n for n in document.nodes if n["op"] == op]
+    assert [n["name"] for n in nodes] == ["r", "r.lengths"]
+    assert all(t["same"] == f"r.{t['slot']}" for t in nodes[1]["tensors"])
+
+
+def test_lengths_without_the_carry_change_nothing_forward(streamed):
+    def call(s, x, lengths):
+        return nn.RNN(nn.SimpleCell(6), name="r")(x, seq_lengths=lengths)
+
+    batch = floats(2, 5, 4) | {"lengths": np.array([3, 5])}
+    assert named(held(streamed, linen_net(call, **batch), batch)) == [("r", "rnn")]
+
+
+def test_a_cell_by_itself(streamed):
+    def call(s, x):
+        gru, lstm = nn.GRUCell(4, name="g"), nn.OptimizedLSTMCell(4, name="l")
+        h, y = gru(gru.initialize_carry(jax.random.key(0), x.shape), x)
+        return lstm((h, y), x)
+
+    document = held(streamed, linen(call, 4), floats(2, 4), floats(3, 4), untapped=ANY)
+    assert ("g.ir", "dense") in named(document)
 
 
 def attention(heads=2, call=lambda a, x: a(x), **options):
@@ -145,10 +201,14 @@ def places(x):
 
 
 @pytest.mark.parametrize("mask", [
-    lambda key, query: (key <= query) & (key > query - 100), lambda key, query: key > query - 100])
-def test_a_window_beyond_the_sizes_looked_at_settles_the_length(mask):
+    lambda key, query: (key <= query) & (key > query - 9), lambda key, query: key > query - 9])
+def test_a_window_is_a_mask_of_its_own(streamed, mask):
+    """At the first length no query is too far from any key; at the second most are."""
     net = attention(call=lambda a, x: a(x, mask=mask(*places(x))[None, None]))
-    assert MODULE.emit(net, example=floats(2, 5, 4)).inputs[0].shape == ["batch", 5, 4]
+    document = held(streamed, net, floats(2, 5, 4), floats(1, 30, 4), untapped=ANY)
+    params = document.node("a")["params"]
+    assert (params["causal"], params["mask"]) == (False, "keep")
+    assert document.head["inputs"][0]["shape"] == ["batch", "d1", 4]
 
 
 @pytest.mark.parametrize("style, causal", [("half", True), ("interleaved", False)])
@@ -214,14 +274,39 @@ def test_a_row_that_sees_nothing_sees_all_alike(streamed):
     np.testing.assert_allclose(found["y"], native, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("options, problem", [
-    ({"normalize_qk": True}, "normalize_qk=True"),
-    ({"attention_fn": lambda q, k, v, mask=None: v}, "attention_fn=<lambda>"),
-    ({"force_fp32_for_softmax": True}, "force_fp32_for_softmax=True"),
-], ids=str)
-def test_attention_that_has_no_word(options, problem):
-    assert problems_of(attention(**options), floats(2, 5, 4)) == [
-        ("a", "MultiHeadDotProductAttention", problem)]
+@pytest.mark.parametrize("options", [
+    {"normalize_qk": True}, {"attention_fn": lambda q, k, v, mask=None: v},
+    {"force_fp32_for_softmax": True}], ids=str)
+def test_attention_of_its_own_kind_is_what_is_in_it(streamed, options):
+    # The variance of two numbers as a difference of squares loses digits in float64, too.
+    document = held(streamed, attention(**options), floats(2, 5, 4), floats(3, 7, 4), atol=1e-6,
+                    untapped=ANY)
+    assert "attention" not in operations(document) and "dense" in operations(document)
+
+
+def test_masks_of_numbers_and_several_masks(streamed):
+    def call(s, x, m, n):
+        def a(name):
+            return nn.MultiHeadDotProductAttention(2, deterministic=True, name=name)
+        both = nn.combine_masks(m.astype(bool), n > 0, nn.make_causal_mask(x[..., 0], dtype=bool),
+                                dtype=bool)
+        return a("a")(x, mask=m), a("b")(x, mask=both)
+
+    def batch(n, s):
+        rng = np.random.default_rng(s)
+        return floats(n, s, 4) | {"m": rng.integers(0, 3, (n, 1, s, s)),
+                                  "n": rng.integers(-1, 3, (n, 1, 1, s))}
+
+    document = held(streamed, linen_net(call, **batch(2, 5)), batch(2, 5), batch(3, 7),
+                    untapped=ANY)
+    assert document.node("b")["params"]["causal"] is True
+
+
+def test_attention_in_training_is_refused():
+    net = linen(lambda s, x: nn.MultiHeadDotProductAttention(
+        2, dropout_rate=0.5, deterministic=s.is_initializing(), name="a")(x), 5, 4)
+    assert problems_of(net, floats(2, 5, 4)) == [
+        ("a", "MultiHeadDotProductAttention", "dropout in training (deterministic=False)")]
 
 
 def test_a_transformer_block_for_any_length(streamed):

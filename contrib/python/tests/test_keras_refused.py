@@ -23,53 +23,76 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 def test_all_problems_are_named_at_once():
     def graph(x):
-        y = layers.Conv2DTranspose(3, 3, name="conv")(x)
-        y = layers.Reshape((100, 3), name="flat")(ops.cumsum(y, axis=1))
-        y = layers.GRU(4, name="gru")(y)
-        y = layers.BatchNormalization(name="norm")(y)
-        y = layers.ReLU(max_value=6, name="six")(y)
-        y = layers.Dense(3, activation="elu", name="d")(y)
-        return ops.exp(y)
+        y = layers.ConvLSTM1D(3, 3, name="conv")(x)
+        y = layers.Reshape((-1, 6), name="flat")(ops.sort(y, axis=1))
+        y = layers.GRU(4, activation="relu", name="gru")(y)
+        y = layers.Dense(3, activation=ops.arctan, name="d")(y)
+        return ops.top_k(y, 2)[0]
 
     found = problems_of(functional(graph, shape=(8, 8, 2)))
-    assert [(path, cls, op) for path, cls, op in found if cls != "Cumsum" and cls != "Exp"] == [
-        ("conv", "Conv2DTranspose", "keras.layers.Conv2DTranspose"),
-        ("gru", "GRU", "keras.layers.GRU"),
-        ("norm", "BatchNormalization", "keras.layers.BatchNormalization"),
-        ("six", "ReLU", "relu with max_value=6, threshold=0.0"),
-        ("d", "Elu", "keras.ops.elu"),
+    assert [(cls, op) for _, cls, op in found] == [
+        ("ConvLSTM1D", found[0][2]),
+        ("Sort", "keras.ops.sort"),
+        ("GRU", "the activations relu and sigmoid; there are tanh and sigmoid"),
+        ("Arctan", "keras.ops.arctan"),
+        ("TopK", "keras.ops.top_k"),
     ]
-    assert [(cls, op) for _, cls, op in found if cls in ("Cumsum", "Exp")] == [
-        ("Cumsum", "keras.ops.cumsum"),
-        ("Exp", "keras.ops.exp"),
-    ]
+    assert found[0][2].startswith("keras.layers.ConvLSTM1D: ")
+    assert [path for path, *_ in found if path in ("conv", "gru", "d")] == ["conv", "gru", "d"]
 
 
 def test_the_message_says_what_is_supported():
     with pytest.raises(Unsupported) as error:
-        emit(sequential(layers.UnitNormalization(name="u")))
+        emit(sequential(layers.ConvLSTM1D(2, 3, name="u"), shape=(4, 4, 3)))
     text = str(error.value)
-    assert text.startswith(
-        "cannot be expressed: u (UnitNormalization): keras.layers.UnitNormalization. "
-        "Supported: Dense, EinsumDense, Conv, "
-    )
-    assert "\n" not in text
+    assert text.startswith("cannot be expressed: u (ConvLSTM1D): keras.layers.ConvLSTM1D: ")
+    assert ". Supported: Dense, EinsumDense, Conv, " in text and "\n" not in text
 
 
 def test_problems_inside_custom_layers_have_their_path():
     class Block(layers.Layer):
         def __init__(self, **kw):
             super().__init__(**kw)
-            self.conv = layers.Conv1DTranspose(2, 1, name="c")
+            self.rest = layers.SimpleRNN(2, activation="gelu", name="c")
 
         def call(self, x):
-            return ops.cos(self.conv(x))
+            return ops.arctan(self.rest(x))
 
     found = problems_of(subclassed(lambda s, x: s.block(x), 3, 4, block=Block(name="block")))
     assert found == [
-        ("block.c", "Conv1DTranspose", "keras.layers.Conv1DTranspose"),
-        ("block.cos", "Cos", "keras.ops.cos"),
+        ("block.c", "SimpleRNN", "the activation gelu; there are tanh and relu"),
+        ("block.arctan", "Arctan", "keras.ops.arctan"),
     ]
+
+
+def test_the_classes_of_operations_are_called_as_their_functions():
+    """Handlers are found by these names: an operation that Keras renames must fail here first."""
+    from planetbridging.planets.keras_ops import operations
+
+    modules = [__import__(f"keras.src.{name}", fromlist=["x"]) for name in (
+        "ops.numpy", "ops.nn", "ops.math", "ops.core", "ops.image", "ops.linalg",
+        "activations.activations")]
+    missing = [name for name in operations(keras)
+               if not any(hasattr(module, name) for module in modules)]
+    assert missing == []
+
+
+def test_variables_keep_their_operators():
+    owner = next(cls for cls in keras.Variable.__mro__ if "__mul__" in vars(cls))
+    before = vars(owner)["__mul__"]
+
+    class Fails(layers.Layer):
+        def call(self, x):
+            assert vars(owner)["__mul__"] is not before
+            raise ValueError("no")
+
+        def compute_output_spec(self, x):
+            return keras.KerasTensor(x.shape)
+
+    net = subclassed(lambda s, x: s.part(x) if isinstance(x, keras.KerasTensor) else x, 4,
+                     part=Fails(name="f"))
+    assert problems_of(net) == [("f", "Fails", "its call cannot be traced: no")]
+    assert vars(owner)["__mul__"] is before
 
 
 def test_tensorflow_inside_a_call_is_named():
@@ -84,6 +107,21 @@ def test_tensorflow_inside_a_call_is_named():
     assert (path, cls) == ("raw", "Raw") and why == "calls TensorFlow directly: use keras.ops"
 
 
+def test_a_size_that_is_free_and_wanted_is_named():
+    class Places(layers.Layer):
+        def call(self, x):
+            return x + ops.cast(ops.arange(ops.shape(x)[1]), "float32")[:, None]
+
+        def compute_output_spec(self, x):
+            return keras.KerasTensor(x.shape)
+
+    net = functional(lambda x: Places(name="p")(x), shape=(None, 4))
+    ((path, cls, why),) = problems_of(net)
+    assert (path, cls) == ("p", "Places")
+    assert why.startswith("its call wants a size that is free: give the network a fixed one (")
+    assert emit(functional(lambda x: Places(name="p")(x), shape=(5, 4))).nodes
+
+
 def test_quantized_lora_and_mixed_layers_are_refused():
     quantized = sequential(layers.Dense(4, name="q"), shape=(8,))
     quantized.layers[0].quantize("int8")
@@ -95,34 +133,14 @@ def test_quantized_lora_and_mixed_layers_are_refused():
     assert problems_of(mixed) == [("m", "Dense", "computes in bfloat16 on float32 weights")]
 
 
-def test_training_and_masks_are_refused():
+def test_training_is_refused():
     net = functional(lambda x: layers.Dropout(0.5, name="drop")(x, training=True))
     assert problems_of(net) == [("drop", "Dropout", "training=True")]
+
+
+def test_a_mask_that_a_layer_does_not_know_is_refused():
     net = functional(lambda x, m: layers.Softmax(name="soft")(x, mask=m), names=("x", "m"))
-    assert problems_of(net) == [("soft", "Softmax", "is given a mask (mask)")]
-
-
-@pytest.mark.parametrize("make, call, argument", [
-    (lambda: layers.LSTM(4, name="l"), lambda l, x, m: l(x, mask=m), "mask"),
-    (lambda: layers.LSTM(4, name="l"), lambda l, x, m: l(x, None, m), "mask"),
-    (lambda: layers.Bidirectional(layers.SimpleRNN(4), name="l"), lambda l, x, m: l(x, mask=m), "mask"),
-    (lambda: layers.GlobalAveragePooling1D(name="l"), lambda l, x, m: l(x, mask=m), "mask"),
-    (lambda: layers.MultiHeadAttention(2, 4, name="l"), lambda l, x, m: l(x, x, key_mask=m), "key_mask"),
-    (lambda: sequential(layers.LSTM(4), shape=(3, 4)), lambda l, x, m: l(x, mask=m), "mask"),
-], ids=["lstm", "by place", "bidirectional", "pool", "attention", "nested"])
-def test_a_mask_that_is_given_is_no_mask_that_is_dropped(make, call, argument):
-    x, m = keras.Input((3, 4), name="x"), keras.Input((3,), dtype="bool", name="m")
-    found = problems_of(keras.Model([x, m], call(make(), x, m)))
-    assert [problem for _, _, problem in found] == [f"is given a mask ({argument})"]
-
-
-def test_products_of_values_and_unknown_sizes_are_refused():
-    net = functional(lambda x: ops.matmul(x, ops.reshape(x, (-1, 3, 2))), shape=(2, 3))
-    assert [(c, w) for _, c, w in problems_of(net)] == [
-        ("Matmul", "keras.ops.matmul of two values, or of a weight from the left")
-    ]
-    net = sequential(layers.UpSampling1D(2, name="u"), shape=(3, 4))
-    assert problems_of(net) == [("u", "UpSampling1D", "keras.layers.UpSampling1D")]
+    assert problems_of(net) == [("soft", "Softmax", "a mask of float32")]
 
 
 def test_the_add_that_tensorflow_does_along_another_axis_is_refused():

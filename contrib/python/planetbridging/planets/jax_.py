@@ -1,7 +1,9 @@
 """JAX: Flax linen and nnx modules, and plain functions of (parameters, inputs).
 
 A linen network is a pair (module, variables); an nnx module carries its weights; a function of its
-own stands as (function, parameters).  All are traced to a jaxpr (`jax_modules.py`), which
+own stands as (function, parameters), where the parameters are any tree of JAX's: the dicts of Haiku
+(transformed.apply, parameters), or a module of Equinox (lambda net, x: jax.vmap(net)(x), net), of
+which what is no array stays as it is.  All are traced to a jaxpr (`jax_modules.py`), which
 `jax_trace.py` turns into nodes.  Inputs are named as the call's parameters are; one output is
 called "y", the keys of a dict name several.
 """
@@ -28,7 +30,7 @@ VERSIONS = {"jax": ["0.10"], "flax": ["0.12"]}
 NETWORKS = "a Flax module, (module, variables), (function, parameters), or a function with --params"
 
 MODES = {"train": False, "training": False, "is_training": False, "deterministic": True,
-         "use_running_average": True}
+         "use_running_average": True, "update_stats": False}
 """What a call that asks for its mode is told."""
 
 
@@ -53,7 +55,7 @@ def owns(obj) -> bool:
     if importlib.util.find_spec("flax") is None:
         return False
     if isinstance(obj, tuple):
-        return len(obj) == 2 and callable(obj[0]) and isinstance(obj[1], (Mapping, list, tuple))
+        return len(obj) == 2 and callable(obj[0]) and _is_tree(obj[1])
     return _is_module(obj)
 
 
@@ -67,11 +69,19 @@ def emit(obj, *, example=None, name=None) -> Graph:
     if example is None:
         raise BridgeError(f"{network.name} does not say the shapes of its inputs: "
                           "give an example of them")
-    graph, _, limited = _emitted(network, bind(network.call, example), name)
+    graph, _, limited = _emitted(network, _bind(network.call, example), name)
     if limited:
         warnings.warn(f"{network.name} works for any batch, but its inputs' other axes are fixed "
                       "at the sizes of the example", BridgeWarning, stacklevel=2)
     return graph
+
+
+def _bind(call, example):
+    """The arrays by parameter; a mask is an input where the call wants one, or was given one."""
+    given = set(example) if isinstance(example, dict) else set()
+    return bind(call, example, {
+        name for name, parameter in inspect.signature(call).parameters.items()
+        if name == "mask" and (parameter.default is parameter.empty or name in given)})
 
 
 def _emitted(network, binding, name):
@@ -89,19 +99,47 @@ def _emitted(network, binding, name):
 
 def _graph(network, binding, name, specs):
     """The graph for inputs of certain shapes, and the walk that made it."""
+    from . import jax_modules
+
+    paths: frozenset = frozenset()
+    while True:
+        try:
+            return _walked(network, binding, name, specs, paths)
+        except jax_modules.Opened as found:
+            paths = paths | {found.path}
+
+
+def _walked(network, binding, name, specs, open_paths):
+    """`_graph` with the modules at these paths opened; `Opened` says which one must be, too."""
     from . import jax_modules, jax_trace
 
     versions = {package: installed_version(package) for package in ("jax", "flax", "numpy")}
     builder = Builder("jax", versions, name or network.name, jax_trace.SUPPORTED)
     try:
-        trace = jax_modules.trace(network, binding, specs)
+        trace = jax_modules.trace(network, binding, specs, open_paths)
+    except jax_modules.Opened:
+        raise
     except Exception as error:  # any error of the user's own code may come
         problem = ("the model", network.name, _why(error) + binding.note)
         raise Unsupported([problem], jax_trace.SUPPORTED) from error
     walk = jax_trace.Walk(builder, trace)
     walk.declare(binding.names)
     names = builder.reserve(leaf_names(trace.output_paths))
-    return builder.finish(walk.run(), names), walk
+    return _needed(builder.finish(walk.run(), names)), walk
+
+
+def _needed(graph: Graph) -> Graph:
+    """The graph without nodes that nothing uses, such as a place's test that an embedding does
+    itself; one whose weights another node is tied to stays."""
+    wanted, kept = set(graph.outputs), []
+    tied = {tensor.same.rpartition(".")[0] for node in graph.nodes for tensor in node.tensors
+            if tensor.same}
+    for node in reversed(graph.nodes):
+        if node.name in tied or wanted.intersection(node.outputs):
+            kept.append(node)
+            wanted.update(name for name in node.inputs if name)
+    graph.nodes = kept[::-1]
+    return graph
 
 
 def native(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
@@ -115,7 +153,7 @@ def native(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
     from . import jax_run
 
     network = take_apart(obj)
-    binding = bind(network.call, inputs)
+    binding = _bind(network.call, inputs)
     with jax_run.computing(precision):
         network = jax_run.widened(network, precision)
         arrays = jax_run.given(binding.arrays, precision)
@@ -139,7 +177,7 @@ def taps(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
     from . import jax_run
 
     network = take_apart(obj)
-    binding = bind(network.call, inputs)
+    binding = _bind(network.call, inputs)
     with jax_run.computing(precision):
         network = jax_run.widened(network, precision)
         binding = replace(binding, arrays=jax_run.given(binding.arrays, precision))
@@ -239,6 +277,13 @@ def key_path(path) -> tuple:
                  for key in path)
 
 
+def _is_tree(obj) -> bool:
+    """Whether an object is a structure that JAX takes apart, and no leaf of one."""
+    import jax
+
+    return isinstance(obj, (Mapping, list, tuple)) or not jax.tree_util.all_leaves([obj])
+
+
 def _is_nnx(obj) -> bool:
     from flax import nnx
 
@@ -274,17 +319,29 @@ def _take_linen(module, variables) -> Network:
 
 
 def _take_function(function, parameters) -> Network:
+    """Leaves that are no arrays (Equinox keeps functions among its own) are no weights."""
     import jax
 
     leaves, names, structure = _flat(parameters)
+    places = [n for n, leaf in enumerate(leaves) if hasattr(leaf, "dtype")]
 
     def run(weights, args, named):
-        return function(jax.tree.unflatten(structure, weights), *args, **named)
-    return Network(_name_of(function), functools.partial(function, parameters), leaves, names, run)
+        whole = list(leaves)
+        for n, weight in zip(places, weights):
+            whole[n] = weight
+        return function(jax.tree.unflatten(structure, whole), *args, **named)
+    return Network(_name_of(function), functools.partial(function, parameters),
+                   [leaves[n] for n in places], [names[n] for n in places], run)
 
 
 def _name_of(function) -> str:
-    return getattr(function, "__name__", type(function).__name__)
+    """A function's own name, through what jit, partial and their like put around it."""
+    while not hasattr(function, "__name__"):
+        inner = getattr(function, "__wrapped__", getattr(function, "func", None))
+        if inner is None:
+            return type(function).__name__
+        function = inner
+    return function.__name__
 
 
 def _take_nnx(module) -> Network:

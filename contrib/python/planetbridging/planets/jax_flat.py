@@ -1,5 +1,5 @@
-"""A jaxpr as one list of steps: calls opened, what depends on constants alone computed, no-ops and
-dead code gone.
+"""A jaxpr as one list of steps: calls opened, loops of a known length unrolled, what depends on
+constants alone computed, no-ops and dead code gone.
 
 Weights, captured arrays and literals are `Const`s, everything else a `Ref`.
 """
@@ -15,6 +15,9 @@ from jax.extend.core import Literal
 
 from .jax_modules import leaf, leaf_results, scope_of
 
+LONGEST = 64
+"""Turns of a loop that are unrolled at most."""
+
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr",
          "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "checkpoint": "jaxpr",
          "remat2": "jaxpr"}
@@ -24,7 +27,10 @@ RESHAPED = ("reshape", "broadcast_in_dim", "squeeze", "expand_dims", "transpose"
             "convert_element_type")
 """Primitives whose result still is the weight that they are given."""
 
-SAME = ("copy", "copy_p", "stop_gradient", "optimization_barrier")
+COMPUTED = "computed from "
+
+SAME = ("copy", "copy_p", "stop_gradient", "optimization_barrier", "name", "sharding_constraint",
+        "pvary")
 
 
 @dataclass(eq=False)
@@ -36,7 +42,8 @@ class Ref:
 
 @dataclass(eq=False)
 class Const:
-    """An array known now; `source` names the weight it is, "" if it was computed or is a number."""
+    """An array known now; `source` names the weight it is, "computed from ..." if it was made of
+    weights, "" if it is a number."""
 
     array: object
     source: str = ""
@@ -91,9 +98,16 @@ def _open(flat: Flat, closed, arguments: list, scope) -> list:
         return known[var]
     for eqn in jaxpr.eqns:
         made = _step(flat, eqn, [item(var) for var in eqn.invars],
-                     scope_of(eqn.source_info.name_stack) or scope)
+                     _inner(scope_of(eqn.source_info.name_stack), scope))
         known.update(zip(eqn.outvars, made))
     return [item(var) for var in jaxpr.outvars]
+
+
+def _inner(found, scope):
+    """The scope of an equation within another's: modules of Flax come before other names."""
+    if found is None or found[1] or scope is None:
+        return found or scope
+    return scope if scope[1] else (f"{scope[0]}.{found[0]}", "")
 
 
 def _step(flat: Flat, eqn, arguments: list, scope) -> list:
@@ -106,15 +120,81 @@ def _step(flat: Flat, eqn, arguments: list, scope) -> list:
         name, eqn = "take", eqn.replace(params={"axis": axis})
     elif CALLS.get(name) in eqn.params:
         return _open(flat, eqn.params[CALLS[name]], arguments, scope)
+    elif name == "cond" and isinstance(arguments[0], Const):
+        turn = int(np.clip(arguments[0].array, 0, len(eqn.params["branches"]) - 1))
+        return _open(flat, eqn.params["branches"][turn], arguments[1:], scope)
     if all(isinstance(a, Const) for a in arguments) and _is_static(eqn):
-        made = eqn.primitive.bind(*[a.array for a in arguments], **eqn.params)
-        made = made if eqn.primitive.multiple_results else [made]
-        source = arguments[0].source if name in RESHAPED else ""
-        return [Const(array, source) for array in made]
+        return _fold(eqn, arguments)
     if _is_same(eqn):
         return arguments[:len(eqn.outvars)]
+    if name == "scan" and unrolls(eqn):
+        return _unroll(flat, eqn, arguments, scope)
     return _append(flat, Step(name, eqn.params, arguments, [Ref(var.aval) for var in eqn.outvars],
                               scope, eqn.primitive))
+
+
+def _fold(eqn, arguments: list) -> list[Const]:
+    """What an equation makes of constants; the weights that it was made of are told."""
+    made = eqn.primitive.bind(*[a.array for a in arguments], **eqn.params)
+    made = made if eqn.primitive.multiple_results else [made]
+    if eqn.primitive.name in RESHAPED:
+        return [Const(array, arguments[0].source) for array in made]
+    if eqn.primitive.name == "slice" and arguments[0].source:
+        return [Const(made[0], arguments[0].source + _part(eqn))]
+    parts = dict.fromkeys(part for a in arguments if a.source
+                          for part in a.source.removeprefix(COMPUTED).split(", "))
+    return [Const(array, COMPUTED + ", ".join(parts) if parts else "") for array in made]
+
+
+def _part(eqn) -> str:
+    """Which part of a weight a slice takes, as one would write it."""
+    p, shape = eqn.params, eqn.invars[0].aval.shape
+    ends = [":" if (low, high) == (0, size) else f"{low}:{high}" for low, high, size in
+            zip(p["start_indices"], p["limit_indices"], shape)]
+    while ends and ends[-1] == ":":
+        ends.pop()
+    return f"[{', '.join(ends)}]".replace(", ", ",") if ends else ""
+
+
+def unrolls(eqn) -> bool:
+    """Whether a scan has a known and small number of turns."""
+    return isinstance(eqn.params["length"], int) and eqn.params["length"] <= LONGEST
+
+
+def scan_turns(eqn) -> list[int]:
+    """The turns of a scan in their order."""
+    turns = list(range(eqn.params["length"]))
+    return turns[::-1] if eqn.params["reverse"] else turns
+
+
+def _unroll(flat: Flat, eqn, arguments: list, scope) -> list:
+    """The steps of all turns of a scan, one after another."""
+    p = eqn.params
+    consts, carry = arguments[:p["num_consts"]], arguments[p["num_consts"]:]
+    carry, rows = carry[:p["num_carry"]], carry[p["num_carry"]:]
+    made: dict[int, list] = {}
+    for turn in scan_turns(eqn):
+        row = [_traced(flat, functools.partial(_row, turn), [item], scope)[0] for item in rows]
+        results = _open(flat, p["jaxpr"], [*consts, *carry, *row], scope)
+        carry, made[turn] = results[:p["num_carry"]], results[p["num_carry"]:]
+    stacks = []
+    for n, var in enumerate(eqn.outvars[p["num_carry"]:]):
+        parts = [made[turn][n] for turn in sorted(made)]
+        stacks += _traced(flat, lambda *parts: jax.numpy.stack(parts), parts, scope) if parts \
+            else [Const(np.zeros(var.aval.shape, var.aval.dtype))]
+    return [*carry, *stacks]
+
+
+def _row(turn: int, x):
+    return jax.lax.index_in_dim(x, turn, keepdims=False)
+
+
+def _traced(flat: Flat, function, items: list, scope) -> list:
+    """What a function makes of items, by its own equations; a row of a weight keeps its name."""
+    specs = [item.aval if isinstance(item, Ref) else
+             jax.ShapeDtypeStruct(np.shape(item.array), item.array.dtype) for item in items]
+    specs = [jax.ShapeDtypeStruct(spec.shape, spec.dtype) for spec in specs]
+    return _open(flat, jax.make_jaxpr(function)(*specs), items, scope)
 
 
 def _append(flat: Flat, step: Step) -> list[Ref]:

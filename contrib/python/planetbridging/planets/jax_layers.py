@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from .jax_flat import Const, Ref, Step
+from .jax_math import cast
+from .jax_modules import Opened
+from .jax_recurrent import recurrent
 from .jax_sizes import Inexpressible, size
 from .jax_values import Value, channels_first
 
 KERNEL_AXES = {1: "wcf", 2: "hwcf", 3: "dhwcf"}
-GATES = "ifgo"
-
 
 class Slots:
     """The weight slots of one node, filled in order."""
@@ -30,16 +31,22 @@ class Slots:
     def array(self, role: str) -> np.ndarray:
         return np.asarray(self.items[role].array)
 
-    def fill(self, slot: str, role: str, axes: str, part=None, shape=None) -> None:
-        """Fill a slot from the weight of a role: a part of its last axis, in another shape."""
+    def fill(self, slot: str, role: str, axes: str, part=None, shape=None, flip=()) -> None:
+        """Fill a slot from the weight of a role: a part of its last axis, in another shape, with
+        axes the other way round."""
         weight, array, source = self.items[role], self.array(role), self.items[role].source
         if part is not None:
             array, source = array[..., part], f"{source}[..., {part.start}:{part.stop}]"
         if shape is not None:
             array = array.reshape(shape)
-        key = (id(weight), axes, str(part), str(shape))
-        self.tensors.append(self.walk.builder.tensor(self.name, slot, array, key=key,
-                                                     axes=list(axes), source=source))
+        if flip:
+            array, source = np.flip(array, flip), f"{source}, flipped"
+        self.put(slot, array, axes, source, (id(weight), axes, str(part), str(shape), flip))
+
+    def put(self, slot: str, array, axes: str, source: str = "", key=None) -> None:
+        """Fill a slot with an array."""
+        self.tensors.append(self.walk.builder.tensor(
+            self.name, slot, array, key=key, axes=list(axes) or None, source=source))
 
     def bias(self, slot: str, role: str, axes: str, part=None, shape=None) -> bool:
         """Fill a slot that there may be no weight for; whether there is one."""
@@ -57,13 +64,17 @@ class Slots:
         self.walk.layer(self.name, op, inputs, params, self.tensors, outputs)
         return self.name
 
+    def affine(self) -> dict:
+        """The gain and the offset of a norm, those that there are, as parameters."""
+        return {"scale": self.bias("gamma", "scale", "n"), "offset": self.bias("beta", "bias", "n")}
+
 
 def emit_layer(walk, step: Step) -> list:
-    """The node of a layer that has a word for all it does."""
+    """The node of a layer; one whose weights depend on the inputs is opened instead."""
     layer = step.params["layer"]
     weights = step.inputs[len(layer.data):]
     if not all(isinstance(weight, Const) for weight in weights):
-        raise Inexpressible(f"{layer.op} with weights that depend on the inputs")
+        raise Opened(layer.path)
     prepare = CHECKS.get(layer.op)
     more = prepare(walk, step, layer) if prepare else ()
     shapes = [ref.aval.shape for ref in step.outputs]
@@ -88,13 +99,20 @@ def _pads(walk, step: Step, layer) -> tuple:
         return [(0, 0)] * n,
     if padding == "CAUSAL":
         return [(wide[0], 0)],
+    if padding in MODES:
+        return [(w // 2, (w + 1) // 2) for w in wide],
     if isinstance(padding, str):
         item = step.inputs[0]
         sizes = (item.aval.shape if isinstance(item, Ref) else np.shape(item.array))[-n - 1:-1]
         return [_same(padding, *axis) for axis in zip(sizes, wide, s["stride"])],
+    return _pairs(padding, n),
+
+
+def _pairs(padding, n: int) -> list[tuple[int, int]]:
+    """Padding as numbers, by side and axis."""
     if isinstance(padding, int):
         padding = [padding] * n
-    return [(int(p), int(p)) if isinstance(p, int) else (int(p[0]), int(p[1])) for p in padding],
+    return [(int(p), int(p)) if isinstance(p, int) else (int(p[0]), int(p[1])) for p in padding]
 
 
 def _same(padding: str, extent, wide: int, stride: int) -> tuple[int, int]:
@@ -106,10 +124,17 @@ def _same(padding: str, extent, wide: int, stride: int) -> tuple[int, int]:
     return (small, large) if padding == "SAME" else (large, small)
 
 
+MODES = {"CIRCULAR": "circular", "REFLECT": "reflect"}
+"""Padding that is a node of its own before a convolution."""
+
+
 def _conv(slots: Slots, layer, shapes, pads) -> list:
     s, n = layer.settings, len(layer.settings["kernel"])
     order = channels_first(len(shapes[0]), n)
     x = slots.tensor_in("x", order)
+    if s["padding"] in MODES:
+        x = _padded(slots, x, pads, MODES[s["padding"]])
+        pads = [(0, 0)] * n
     slots.fill("weight", "kernel", KERNEL_AXES[n])
     bias = slots.bias("bias", "bias", "f")
     *_, channels, filters = slots.array("kernel").shape
@@ -117,6 +142,74 @@ def _conv(slots: Slots, layer, shapes, pads) -> list:
               "stride": s["stride"], "dilation": s["dilation"], "pad_low": [p[0] for p in pads],
               "pad_high": [p[1] for p in pads], "groups": s["groups"], "bias": bias}
     return [Value(tuple(shapes[0]), {order: slots.node(f"conv{n}", [x], params)})]
+
+
+def _padded(slots: Slots, x: str, pads, mode: str) -> str:
+    """A tensor with places of its own elements around its last axes."""
+    params = {"axes": list(range(-len(pads), 0)), "low": [low for low, _ in pads],
+              "high": [high for _, high in pads], "mode": mode, "value": 0.0}
+    return slots.walk.builder.node(f"{slots.name}.pad", "pad", [x], params)
+
+
+def _conv_transpose(slots: Slots, layer, shapes) -> list:
+    s, n = layer.settings, len(layer.settings["kernel"])
+    order = channels_first(len(shapes[0]), n)
+    x = slots.tensor_in("x", order)
+    # Flax convolves the widened input with the kernel as it is: scattering takes it flipped.
+    flip = () if s["kernel_axes"] == "fc" else tuple(range(n))
+    slots.fill("weight", "kernel", "dhw"[3 - n:] + s["kernel_axes"] if n > 1 else
+               "w" + s["kernel_axes"], flip=flip)
+    bias = slots.bias("bias", "bias", "f")
+    pads = _crops(s, n)
+    filters, channels = (slots.array("kernel").shape[n + s["kernel_axes"].index(c)] for c in "fc")
+    params = {"in_channels": channels, "out_channels": filters, "kernel": s["kernel"],
+              "stride": s["stride"], "dilation": s["dilation"], "pad_low": [p[0] for p in pads],
+              "pad_high": [p[1] for p in pads], "groups": 1, "bias": bias}
+    return [Value(tuple(shapes[0]), {order: slots.node(f"convtranspose{n}", [x], params)})]
+
+
+def _crops(s: dict, n: int) -> list[tuple[int, int]]:
+    """How much of the whole result is cut away at each side: Flax says the padding of the input."""
+    wide = [(k - 1) * d for k, d in zip(s["kernel"], s["dilation"])]
+    if not isinstance(s["padding"], str):
+        return [(w - low, w - high) for w, (low, high) in zip(wide, _pairs(s["padding"], n))]
+    return [_crop(s["padding"], w, stride) for w, stride in zip(wide, s["stride"])]
+
+
+def _crop(padding: str, wide: int, stride: int) -> tuple[int, int]:
+    if padding == "VALID":
+        return 0, -max(stride - 1 - wide, 0)
+    low = wide if stride > wide else -(-(wide + stride - 1) // 2)
+    return wide - low, wide - (wide + stride - 1 - low)
+
+
+def _batchnorm(slots: Slots, layer, shapes) -> list:
+    """Any order of axes will do: the node is told which one the channels are."""
+    value = slots.walk.full(slots.data["x"], slots.step)
+    order = value.any_order()
+    x = slots.walk.laid(value, slots.step, order)
+    s = layer.settings
+    params = {"dim": shapes[0][s["axis"]], "axis": order.index(s["axis"]), "eps": s["eps"],
+              **slots.affine()}
+    slots.fill("mean", "mean", "n")
+    slots.fill("var", "var", "n")
+    return [Value(tuple(shapes[0]), {order: slots.node("batchnorm", [x], params)})]
+
+
+def _groupnorm(slots: Slots, layer, shapes) -> list:
+    rank = len(shapes[0])
+    order = channels_first(rank, rank - 2)
+    x = slots.tensor_in("x", order)
+    params = {"channels": shapes[0][-1], "eps": layer.settings["eps"], **slots.affine()}
+    if layer.op == "groupnorm":
+        params["groups"] = layer.settings["groups"]
+    return [Value(tuple(shapes[0]), {order: slots.node(layer.op, [x], params)})]
+
+
+def _prelu(slots: Slots, layer, shapes) -> list:
+    x = slots.tensor_in("x")
+    slots.fill("slope", "negative_slope", "", shape=(1,))
+    return [Value.plain(slots.node("prelu", [x], {"shape": [1]}), shapes[0])]
 
 
 def _layernorm(slots: Slots, layer, shapes) -> list:
@@ -149,75 +242,15 @@ def _swiglu(slots: Slots, layer, shapes) -> list:
     return [Value.plain(slots.node("swiglu", [x], params), shapes[0])]
 
 
-def _fused_gates(slots: Slots) -> None:
-    """nnx.OptimizedLSTMCell: the gates side by side in two kernels, the bias in the recurrent."""
-    hidden = slots.array("dense_h.kernel").shape[0]
-    for n, gate in enumerate(GATES):
-        part = slice(n * hidden, (n + 1) * hidden)
-        slots.fill(f"W_{gate}", "dense_i.kernel", "ih", part)
-        slots.fill(f"U_{gate}", "dense_h.kernel", "uh", part)
-        slots.fill(f"b_{gate}", "dense_h.bias", "h", part)
-
-
-def _gates(slots: Slots) -> None:
-    for gate in GATES:
-        slots.fill(f"W_{gate}", f"i{gate}.kernel", "ih")
-        slots.fill(f"U_{gate}", f"h{gate}.kernel", "uh")
-        slots.fill(f"b_{gate}", f"h{gate}.bias", "h")
-
-
-def _state(slots: Slots, role: str) -> str | None:
-    """An initial state; one that is zero for any size is none."""
-    if role not in slots.data or slots.walk.sized.is_zero(slots.data[role]):
-        return None
-    return slots.tensor_in(role)
-
-
-def _recurrent(slots: Slots, layer, shapes) -> list:
-    s, lstm = layer.settings, layer.op == "lstm"
-    inputs = [slots.tensor_in("x"), _state(slots, "h0")] + ([_state(slots, "c0")] if lstm else [])
-    if not lstm:
-        slots.fill("W", "i.kernel", "ih")
-        slots.fill("U", "h.kernel", "uh")
-        slots.fill("b", "i.bias", "h")
-    elif slots.has("dense_i.kernel"):
-        _fused_gates(slots)
-    else:
-        _gates(slots)
-    features = slots.data["x"].aval.shape[-1]
-    params = {"input_size": features, "hidden_size": shapes[-1][-1], "biases": 1,
-              "direction": "backward" if s["reverse"] else "forward",
-              "order": "reversed" if s["reverse"] and not s["keep_order"] else "time"}
-    if not lstm:
-        params["activation"] = s["activation"]
-    return _recurrent_node(slots, layer, shapes, inputs, params)
-
-
-def _recurrent_node(slots: Slots, layer, shapes, inputs, params) -> list:
-    """The node with as many outputs as the network uses; Flax's carry is (c, h), then comes y."""
-    carry = slots.step.outputs[:-1] if layer.settings["carry"] else []
-    states = ["h_n", "c_n"] if layer.op == "lstm" else ["h_n"]
-    while inputs[-1] is None:
-        inputs.pop()
-    outputs = ()
-    if any(map(slots.walk.used, carry)):
-        outputs = (slots.name, *(slots.walk.builder.unique(f"{slots.name}.{s}") for s in states))
-    name = slots.node(layer.op, inputs, params, outputs)
-    found = dict(zip(states, outputs[1:]))
-    made = [Value.plain(found[state], shape) if found else None
-            for state, shape in zip(reversed(states), shapes)] if carry else []
-    return [*made, Value.plain(name, shapes[-1])]
-
-
 def _mask(walk, step: Step, layer) -> tuple:
     """(causal, the mask that is left): causality is found wherever it stands in a mask."""
     if "mask" not in layer.data:
         return layer.settings["causal"], None
     item = step.inputs[list(layer.data).index("mask")]
     causal, rest = _parts_of_mask(walk, item)
-    if len(rest) > 1:
-        raise Inexpressible("a mask that joins several masks")
-    return causal or layer.settings["causal"], rest[0] if rest else None
+    # Several masks stay what they were joined to: being causal twice changes nothing.
+    left = (rest[0] if len(rest) == 1 else item) if rest else None
+    return causal or layer.settings["causal"], left
 
 
 def _parts_of_mask(walk, item) -> tuple[bool, list]:
@@ -266,12 +299,9 @@ def _width(slots: Slots, role: str):
 
 def _mask_tensor(slots: Slots, mask) -> str:
     """Flax takes any number but zero for "is seen"; the stream takes truth values."""
-    dtype = mask.aval.dtype if isinstance(mask, Ref) else np.asarray(mask.array).dtype
     if isinstance(mask, Const):
         return slots.walk.name(slots.walk.number(np.asarray(mask.array) != 0, bool), slots.step)
-    if dtype.kind != "b":
-        raise Inexpressible(f"a mask of {dtype} values")
-    value = slots.walk.value(mask, slots.step)
+    value = cast(slots.walk, slots.step, mask, "b")
     return slots.walk.laid(value, slots.step, tuple(range(len(value.shape))))
 
 
@@ -296,6 +326,8 @@ def _attention_weights(slots: Slots, features: list[int]) -> dict:
 CHECKS = {"conv": _pads, "attention": _mask}
 """What has to be known of a call before a node is named."""
 
-NODES = {"dense": _dense, "conv": _conv, "layernorm": _layernorm, "rmsnorm": _layernorm,
-         "embedding": _embedding, "swiglu": _swiglu, "rnn": _recurrent, "lstm": _recurrent,
-         "attention": _attention}
+NODES = {"dense": _dense, "conv": _conv, "convtranspose": _conv_transpose,
+         "layernorm": _layernorm, "rmsnorm": _layernorm, "batchnorm": _batchnorm,
+         "groupnorm": _groupnorm, "instancenorm": _groupnorm, "prelu": _prelu,
+         "embedding": _embedding, "swiglu": _swiglu, "rnn": recurrent, "lstm": recurrent,
+         "gru": recurrent, "attention": _attention}

@@ -10,13 +10,14 @@ is.  Modules leave their path in the name stack of the equations inside them.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 from dataclasses import dataclass
 
 import jax
 from flax import linen, nnx
 from jax.extend.core import Primitive
-from jax.interpreters import batching
+from jax.interpreters import ad, batching
 
 leaf = Primitive("planetbridging_leaf")
 leaf.multiple_results = True
@@ -33,18 +34,38 @@ def leaf_results(eqn, arguments: list) -> tuple[list, list]:
     return arguments[:cut], arguments[cut:]
 
 
+class Opened(Exception):
+    """A module that cannot be kept whole: `path` says which.  It stands for no fault."""
+
+    def __init__(self, path: str):
+        self.path = path
+        super().__init__(f"{path} cannot be kept whole")
+
+
 def _batched(tensors, axes, *, layer):
-    """Under vmap: a dense layer works on the last axis of any rank; the new axis goes in front."""
+    """Under vmap: a dense layer works on the last axis of any rank; the new axis goes in front.
+
+    Any other module is opened.
+    """
     if layer.op != "dense" or any(axis is not None for axis in axes[1:-1]):
-        raise NotImplementedError("a layer under vmap, unless it is dense and keeps its weights")
+        raise Opened(layer.path)
     first, last = (jax.numpy.moveaxis(tensors[n], axes[n], 0) for n in (0, -1))
     return leaf.bind(first, *tensors[1:-1], last, layer=layer), [0]
 
 
+def _derived(tensors, tangents, *, layer):
+    """A network that takes a derivative needs what is in the module."""
+    raise Opened(layer.path)
+
+
 batching.primitive_batchers[leaf] = _batched
+ad.primitive_jvps[leaf] = _derived
 
 SCOPE = re.compile(r"pb\{([^|}]*)\|([^}]*)\}")
 """What `scope` leaves in a name stack: path and class of a module."""
+
+INNER = re.compile(r"^(?:\w+\()*([^()]*)\)*$")
+"""A name in a name stack, inside what transformed it: "vmap(jvp(name))"."""
 
 
 @dataclass
@@ -57,10 +78,14 @@ class Trace:
     specs: list
     output_paths: list[tuple]
     root: str
+    opened: frozenset
 
 
-def trace(network, binding, specs: list) -> Trace:
-    """The jaxpr of `network` for inputs of the shapes and types `specs`."""
+def trace(network, binding, specs: list, open_paths=frozenset()) -> Trace:
+    """The jaxpr of `network` for inputs of the shapes and types `specs`.
+
+    The modules at `open_paths` are not kept whole.
+    """
     from .jax_ import key_path, mode
 
     named_mode = mode(network.call)
@@ -73,18 +98,26 @@ def trace(network, binding, specs: list) -> Trace:
             return network.run(weights, args, named)
         return network.run(weights, args, named, seen=lambda live: paths.update(_paths_in(live)))
 
-    watch = _watch_nnx(network.root, paths) if network.root is not None else \
-        linen.intercept_methods(_LinenWatch())
+    watch = _watch_nnx(network.root, paths, open_paths) if network.root is not None else \
+        linen.intercept_methods(_LinenWatch(open_paths))
     with watch, jax.default_matmul_precision("highest"):
         jaxpr, shapes = jax.make_jaxpr(call, return_shape=True)(network.weights, specs)
     outputs = [key_path(path) for path, _ in jax.tree_util.tree_flatten_with_path(shapes)[0]]
-    return Trace(jaxpr, network.weights, network.sources, specs, outputs, network.name)
+    return Trace(jaxpr, network.weights, network.sources, specs, outputs, network.name, open_paths)
 
 
 def scope_of(name_stack) -> tuple[str, str] | None:
-    """(path, class) of the innermost module in an equation's name stack."""
-    found = SCOPE.findall(str(name_stack))
-    return found[-1] if found else None
+    """(path, class) of the innermost module in an equation's name stack.
+
+    Where no module of Flax is, the names that other libraries leave there are a path without class.
+    """
+    text = str(name_stack)
+    found = SCOPE.findall(text)
+    if found:
+        return found[-1]
+    names = [name for part in text.split("/") for name in [INNER.sub(r"\1", part)]
+             if re.fullmatch(r"[\w.\-~]+", name) and name != "~"]
+    return (".".join(names), "") if names else None
 
 
 def _scope(path, module):
@@ -104,8 +137,8 @@ def _stand_in(layer, result):
 class _LinenWatch:
     """Runs for every method call of every linen module."""
 
-    def __init__(self):
-        self.inside = False
+    def __init__(self, open_paths):
+        self.inside, self.open_paths = False, open_paths
 
     def __call__(self, function, args, kwargs, context):
         from .jax_leaves import linen_layer
@@ -117,18 +150,31 @@ class _LinenWatch:
             layer = None
             if context.method_name == "__call__":
                 layer = linen_layer(module, args, kwargs)
-            if layer is None:
+            if layer is None or layer.path in self.open_paths:
                 return function(*args, **kwargs)
             self.inside = True
             try:
-                result = function(*args, **kwargs)
+                result = _run_linen(module, function, args, kwargs, layer.run_with)
             finally:
                 self.inside = False
             return _stand_in(layer, result)
 
 
+def _run_linen(module, function, args, kwargs, options: dict):
+    """The module's call with other options, which Flax takes from the module or from the call, but
+    not from both.  The module is a copy of the user's."""
+    if not options:
+        return function(*args, **kwargs)
+    call = inspect.signature(type(module).__call__).bind(module, *args, **kwargs)
+    for name, option in options.items():
+        object.__setattr__(module, name, option)
+        if name in call.arguments:
+            call.arguments[name] = None
+    return function(*call.args[1:], **call.kwargs)
+
+
 @contextlib.contextmanager
-def _watch_nnx(root, paths):
+def _watch_nnx(root, paths, open_paths):
     """While tracing, the call of every class of module in `root` leaves its scope, or a leaf."""
     classes = {c for _, module in nnx.iter_modules(root) for c in type(module).__mro__
                if issubclass(c, nnx.Module) and "__call__" in vars(c)}
@@ -136,14 +182,14 @@ def _watch_nnx(root, paths):
     inside = []
     try:
         for c, function in plain.items():
-            c.__call__ = _watched(c, function, paths, inside)
+            c.__call__ = _watched(c, function, paths, open_paths, inside)
         yield
     finally:
         for c, function in plain.items():
             c.__call__ = function
 
 
-def _watched(cls, function, paths, inside):
+def _watched(cls, function, paths, open_paths, inside):
     from .jax_leaves import nnx_layer
 
     def call(self, *args, **kwargs):
@@ -152,11 +198,11 @@ def _watched(cls, function, paths, inside):
         path = paths.get(id(self), ())
         with _scope(path, self):
             layer = nnx_layer(self, cls, function, path, args, kwargs)
-            if layer is None:
+            if layer is None or layer.path in open_paths:
                 return function(self, *args, **kwargs)
             inside.append(self)
             try:
-                result = function(self, *args, **kwargs)
+                result = function(self, *args, **{**kwargs, **layer.run_with})
             finally:
                 inside.pop()
             return _stand_in(layer, result)

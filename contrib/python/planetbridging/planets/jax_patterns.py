@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from .jax_flat import Const, Flat, Ref, flatten
+from .jax_values import Value
 
 SLOPE = 0.3125
 """The slope in the pattern of leaky_relu: a place for any number."""
@@ -25,25 +26,54 @@ def stable_softmax(x, axis):
     return e / jax.numpy.sum(e, axis, keepdims=True)
 
 
-def candidates(rank: int) -> list[tuple]:
-    """(operation, parameters, function) for values of a rank."""
-    found = [("gelu", {"approximate": "tanh"}, functools.partial(jax.nn.gelu, approximate=True)),
-             ("gelu", {"approximate": "none"}, functools.partial(jax.nn.gelu, approximate=False)),
-             ("silu", {}, jax.nn.silu),
-             ("leaky_relu", {"negative_slope": None}, functools.partial(jax.nn.leaky_relu,
-                                                                        negative_slope=SLOPE))]
-    for axis in range(rank):
-        for function in (jax.nn.softmax, stable_softmax):
-            found.append(("softmax", {"axis": axis}, functools.partial(function, axis=axis)))
-    return found
+PLAIN = [
+    ("gelu", {"approximate": "tanh"}, functools.partial(jax.nn.gelu, approximate=True)),
+    ("gelu", {"approximate": "none"}, functools.partial(jax.nn.gelu, approximate=False)),
+    ("silu", {}, jax.nn.silu),
+    ("leaky_relu", {"negative_slope": None},
+     functools.partial(jax.nn.leaky_relu, negative_slope=SLOPE)),
+    ("hard_swish", {}, jax.nn.hard_silu), ("hard_sigmoid", {}, jax.nn.hard_sigmoid),
+    ("relu6", {}, jax.nn.relu6), ("selu", {}, jax.nn.selu),
+    ("elu", {"alpha": None}, functools.partial(jax.nn.elu, alpha=SLOPE)),
+    ("elu", {"alpha": 1.0}, jax.nn.elu),
+    ("softplus", {"beta": 1.0, "threshold": None}, jax.nn.softplus),
+]
+"""(operation, parameters, function): of those that start alike the longer ones come first."""
+
+ALONG = [("softmax", jax.nn.softmax), ("softmax", stable_softmax),
+         ("log_softmax", jax.nn.log_softmax)]
+"""(operation, function along an axis)"""
 
 
 @functools.cache
-def starts() -> frozenset[str]:
-    """The primitives with which patterns start."""
+def _first(function) -> str:
+    """The primitive with which a pattern starts."""
     spec = jax.ShapeDtypeStruct((2, 3), "float32")
-    return frozenset(flatten(jax.make_jaxpr(function)(spec)).steps[0].primitive
-                     for _, _, function in candidates(2))
+    return flatten(jax.make_jaxpr(function)(spec)).steps[0].primitive
+
+
+@functools.cache
+def starts() -> dict[str, list[tuple]]:
+    """The patterns by the primitive they start with: each "plain" or "along", and its row."""
+    found: dict[str, list[tuple]] = {}
+    for row in PLAIN:
+        found.setdefault(_first(row[2]), []).append(("plain", row))
+    for op, function in ALONG:
+        first = _first(functools.partial(function, axis=1))
+        found.setdefault(first, []).append(("along", (op, function)))
+    return found
+
+
+def starting(primitive: str, rank: int) -> list[tuple]:
+    """The candidates that start with a primitive."""
+    rows = []
+    for kind, row in starts().get(primitive, ()):
+        if kind == "plain":
+            rows.append(row)
+        else:
+            rows += [(row[0], {"axis": axis}, functools.partial(row[1], axis=axis))
+                     for axis in range(rank)]
+    return rows
 
 
 @dataclass
@@ -72,25 +102,26 @@ class Finder:
 
     def at(self, n: int) -> "Found | None":
         """The pattern that starts at step `n`, or None."""
-        if self.flat.steps[n].primitive not in starts():
+        first = self.flat.steps[n].primitive
+        if first not in starts():
             return None
         for x in dict.fromkeys(v for v in self.flat.steps[n].inputs if isinstance(v, Ref)):
-            for op, params, pattern in self._patterns(x.aval):
+            for op, params, pattern in self._patterns(first, x.aval):
                 match = self._match(pattern, n, x)
                 if match:
-                    slope = match.get("slope")
-                    params = {k: slope if v is None else v for k, v in params.items()}
+                    if "slope" in match:
+                        params = {key: match["slope"] for key in params}
                     size = len(pattern.steps)
                     return Found(op, params, x, self.flat.steps[n + size - 1].outputs[0], size)
         return None
 
-    def _patterns(self, aval) -> list:
-        key = (aval.shape, aval.dtype)
+    def _patterns(self, first: str, aval) -> list:
+        key = (first, aval.shape, aval.dtype)
         if key not in self._traced:
             spec = jax.ShapeDtypeStruct(aval.shape, aval.dtype)
             found = [] if aval.dtype.kind != "f" else [
                 (op, params, _traced(function, spec))
-                for op, params, function in candidates(len(aval.shape))]
+                for op, params, function in starting(first, len(aval.shape))]
             self._traced[key] = [row for row in found if row[2] is not None]
         return self._traced[key]
 
@@ -148,3 +179,14 @@ def _same_value(mine, theirs, same: dict) -> bool:
         same["slope"] = float(theirs.array)
         return True
     return bool(np.all(np.asarray(mine.array) == np.asarray(theirs.array)))
+
+
+def pattern(walk, step, found: Found):
+    """The node of a pattern: along an axis it wants the network's order, else it keeps what is."""
+    if "axis" not in found.params:
+        return walk.elementwise(step, found.op, found.x, found.y, found.params)
+    value = walk.full(found.x, step)
+    order = value.any_order()
+    params = {"axis": order.index(found.params["axis"])}
+    name = walk.node(step, found.op, [walk.laid(value, step, order)], params)
+    return Value(tuple(value.shape), {order: name})

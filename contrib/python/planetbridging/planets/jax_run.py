@@ -10,7 +10,7 @@ import numpy as np
 from flax import linen, nnx
 
 from ..graph import UsageError
-from .jax_flat import CALLS, Const
+from .jax_flat import CALLS, Const, scan_turns, unrolls
 from .jax_leaves import InFloat64
 from .jax_modules import leaf, leaf_results, trace
 from .jax_sizes import compute, extents
@@ -79,8 +79,10 @@ def _widen_linen(function, args, kwargs, context):
     for part in vars(context.module).values():
         if isinstance(part, linen.Module):
             _widen(part)
+    # A carry may come from a cell that was not called yet, and so is not widened.
+    if isinstance(context.module, linen.RNNCellBase) and context.method_name == "__call__":
+        args = jax.tree.map(_wide, args)
     if kwargs.get("initial_carry") is not None:
-        # A carry may come from a cell that was not called yet, and so is not widened.
         kwargs = {**kwargs, "initial_carry": jax.tree.map(_wide, kwargs["initial_carry"])}
     return function(*args, **kwargs)
 
@@ -99,7 +101,7 @@ def taps(network, binding, walk, graph) -> dict[str, np.ndarray]:
     one, as they stand in the trace that became the graph.
     """
     arrays = [jax.numpy.asarray(a) for a in binding.arrays.values()]
-    whole = trace(network, binding, fixed(binding.arrays.values()))
+    whole = trace(network, binding, fixed(binding.arrays.values()), walk.opened)
     results: list = []
     _run(whole.jaxpr, [*network.weights, *arrays], results)
     known = {str(dim): extent for spec, array in zip(walk.specs, arrays)
@@ -130,11 +132,30 @@ def _run(closed, arguments: list, results: list) -> list:
             results.append(made)
         elif key in eqn.params:
             made = _run(eqn.params[key], given_, results)
+        elif eqn.primitive.name == "cond":
+            made = _run(eqn.params["branches"][int(given_[0])], given_[1:], results)
+        elif eqn.primitive.name == "scan" and unrolls(eqn):
+            made = _scan(eqn, given_, results)
         else:
             made = eqn.primitive.bind(*given_, **eqn.primitive.get_bind_params(eqn.params))
             made = made if eqn.primitive.multiple_results else [made]
         known.update(zip(eqn.outvars, made))
     return [read(var) for var in jaxpr.outvars]
+
+
+def _scan(eqn, arguments: list, results: list) -> list:
+    """Run a loop turn by turn, as it was unrolled."""
+    p = eqn.params
+    consts, rest = arguments[:p["num_consts"]], arguments[p["num_consts"]:]
+    carry, rows = rest[:p["num_carry"]], rest[p["num_carry"]:]
+    made = {}
+    for turn in scan_turns(eqn):
+        found = _run(p["jaxpr"], [*consts, *carry, *(row[turn] for row in rows)], results)
+        carry, made[turn] = found[:p["num_carry"]], found[p["num_carry"]:]
+    stacks = [jax.numpy.stack([made[turn][n] for turn in sorted(made)]) if made else
+              jax.numpy.zeros(var.aval.shape, var.aval.dtype)
+              for n, var in enumerate(eqn.outvars[p["num_carry"]:])]
+    return [*carry, *stacks]
 
 
 def _values(flat, arrays: list, results: list, known: dict) -> dict[int, object]:

@@ -87,9 +87,18 @@ def compute(step, arguments: list, known: dict[str, int]) -> list:
         import jax
 
         return [jax.numpy.take(*arguments, axis=step.params["axis"])]
-    made = step.bind.bind(*arguments, **{key: _numbers(value, known)
+    made = step.bind.bind(*_alike(arguments), **{key: _numbers(value, known)
                                          for key, value in step.params.items()})
     return list(made) if step.bind.multiple_results else [made]
+
+
+def _alike(arguments: list) -> list:
+    """Floats of one width: conversions between widths are not among the steps."""
+    widths = {a.dtype for a in arguments if np.dtype(a.dtype).kind == "f"}
+    if len(widths) < 2:
+        return arguments
+    wide = max(widths, key=lambda dtype: dtype.itemsize)
+    return [a.astype(wide) if a.dtype in widths else a for a in arguments]
 
 
 def _numbers(value, known: dict[str, int]):
@@ -143,15 +152,15 @@ class Sized:
         return bool(rounds)
 
     def _rounds(self, value) -> list[dict[str, int]]:
-        """Choices of the sizes: a few small ones, then each size in turn as far as it may matter."""
+        """Choices of the sizes: a few small ones, then each in turn as far as it may matter."""
         small = [{name: 5 + 2 * n + turn for n, name in enumerate(self.names)}
                  for turn in range(ROUNDS)]
         far = reach(self._numbers_behind(value))
         return [] if far is None else small + [{**small[0], name: far} for name in self.names]
 
     def _numbers_behind(self, value) -> list[float]:
-        """The greatest numbers in the constants that a value is computed from, and the greatest bound of
-        a slice or a padding."""
+        """The greatest numbers in the constants that a value is computed from, and the greatest
+        bound of a slice or a padding."""
         found, bounds, todo, seen = [], [0], [value], set()
         while todo:
             item = todo.pop()

@@ -6,24 +6,28 @@ What has no word in the vocabulary is noted under its module and primitive, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Callable
 
 import numpy as np
 
 from ..graph import Builder, Node
-from .jax_flat import Const, Ref, Step, flatten
+from .jax_flat import COMPUTED, Const, Ref, Step, flatten
 from .jax_modules import Trace
-from .jax_patterns import Finder
-from .jax_sizes import Inexpressible, Sized, names_in, size, sizes
+from .jax_patterns import Finder, pattern
+from .jax_sizes import Inexpressible, Sized, names_in, size
 from .jax_values import Order, Value, step_between, straight
 
-SUPPORTED = ["Dense, Linear, Conv, LayerNorm, RMSNorm, Embed, RNN of SimpleCell, LSTMCell or "
-             "OptimizedLSTMCell, Bidirectional, MultiHeadAttention of linen and nnx",
-             "planetbridging.composed.flax_", "products with a weight", "max_pool", "avg_pool",
-             "mean and max over axes", "relu", "tanh", "sigmoid", "silu", "gelu", "leaky_relu",
-             "softmax", "+ - * /", "concatenate", "stack", "split", "reshape", "squeeze",
-             "transpose", "slices", "take", "and what is composed of these"]
+SUPPORTED = ["the layers of linen and nnx, planetbridging.composed.flax_, and JAX's primitives for "
+             "arithmetic, comparisons, exp and log, sin and cos, powers, roots, rounding, "
+             "products, convolutions, pools, reductions, cumsum, shapes, slices, gather, scatter "
+             "with known places, pad and select, loops of a known length, and what is composed of "
+             "these"]
 
 INT_KINDS = "iu"
+
+
+class Broken(Exception):
+    """A value that depends on something that was refused already."""
 
 
 @dataclass
@@ -47,11 +51,13 @@ class Walk:
         self.builder = builder
         self.root = trace.root
         self.specs = trace.specs
+        self.opened = trace.opened
         self.flat = flatten(trace.jaxpr, trace.weights, trace.sources)
         self.sized = Sized(self.flat, names_in(trace.specs))
         self.uses = self._count_uses()
         self.values: dict[int, Value] = {}
-        self.sums: dict[int, Step] = {}
+        self.sums: dict[int, Callable] = {}
+        self.summed: dict[int, Step] = {}
         self.taps: dict[str, Tap] = {}
         self.first_names: dict[str, list[str]] = {}
         self.broken: set[int] = set()
@@ -75,7 +81,7 @@ class Walk:
             if found:
                 self._found(step, found)
             elif not is_mask(step) and not all(map(self.sized.knows, step.outputs)):
-                self._attempt(step, step.inputs, step.outputs, lambda: self._primitive(step))
+                self._attempt(step, step.outputs, lambda: self._primitive(step))
         outputs = [self._output(ref) for ref in self.flat.outputs]
         for (path, cls), reasons in self.refused.items():
             self.builder.refuse(path or "the model", cls, ", ".join(dict.fromkeys(reasons)))
@@ -95,17 +101,16 @@ class Walk:
         """int64 for integers, unless the network does nothing but turn them into floats."""
         kind = ref.aval.dtype.kind
         users = [step for step in self.flat.steps if any(item is ref for item in step.inputs)]
-        floats = [step for step in users if takes_floats(step)]
+        floats = [step for step in users if takes_floats(step, ref)]
         if kind == "b" or (kind in INT_KINDS and (len(floats) < len(users) or not users)):
             return "bool" if kind == "b" else "int64"
         return "float32"
 
-    def _attempt(self, step: Step, inputs, outputs, emit) -> None:
+    def _attempt(self, step: Step, outputs, emit) -> None:
         """Emit what has a word, unless what it needs was refused; what has none is named anyhow."""
-        reason = unknown(step)
-        if reason:
-            self._refuse(step, outputs, reason)
-        elif any(id(item) in self.broken for item in inputs):
+        if unknown(step):
+            self._refuse(step, outputs, unknown(step))
+        elif any(id(item) in self.broken for item in step.inputs):
             self.broken.update(id(ref) for ref in outputs)
         else:
             self._emit(step, outputs, emit)
@@ -115,6 +120,14 @@ class Walk:
             self._keep(outputs, emit())
         except Inexpressible as reason:
             self._refuse(step, outputs, str(reason))
+        except Broken:
+            self.broken.update(id(ref) for ref in outputs)
+
+    def _demand(self, step: Step) -> None:
+        """Emit a step that was left until something needs it."""
+        self._attempt(step, step.outputs, lambda: self._primitive(step))
+        if any(id(ref) in self.broken for ref in step.outputs):
+            raise Broken
 
     def _keep(self, outputs, made) -> None:
         """Note what stands for the outputs of a step, and how taps find it."""
@@ -128,7 +141,8 @@ class Walk:
 
     def _refuse(self, step: Step, outputs, what: str) -> None:
         """Note a step under its module; what depends on it is broken, and the walk goes on."""
-        self.refused.setdefault(step.scope or ("", self.root), []).append(what)
+        path, cls = step.scope or ("", "")
+        self.refused.setdefault((path, cls or self.root), []).append(what)
         self.broken.update(id(ref) for ref in outputs)
 
     def _found(self, step: Step, found) -> None:
@@ -141,29 +155,22 @@ class Walk:
         """The name of a tensor that the network returns as a whole."""
         step = Step("output", {}, [ref], [])
         made = []
-        self._attempt(step, [ref], [], lambda: made.append(self.name(ref, step)) or [])
+        self._attempt(step, [], lambda: made.append(self.name(ref, step)) or [])
         return made[0] if made else ""
 
     def _pattern(self, step: Step, found) -> Value:
-        check_float(found.y.aval)
-        if found.op == "softmax":
-            x = self.name(found.x, step)
-            return Value.plain(self.node(step, found.op, [x], found.params), found.y.aval.shape)
-        return self.elementwise(step, found.op, found.x, found.y, found.params)
+        check(step, [found.y.aval])
+        return pattern(self, step, found)
 
     def _primitive(self, step: Step):
-        from .jax_steps import ANY_DTYPE, PRIMITIVES
+        from .jax_steps import PRIMITIVES
 
-        if unknown(step):
-            raise Inexpressible(unknown(step))
-        if step.primitive not in ANY_DTYPE:
-            for ref in step.outputs:
-                check_float(ref.aval)
+        check(step, [ref.aval for ref in step.outputs])
         return PRIMITIVES[step.primitive](self, step)
 
     def path(self, step: Step, suffix: str) -> str:
         """A name for a node of a step: its module's path and what it does."""
-        path = step.scope[0] if step.scope else ""
+        path = step.scope[0].replace("/", ".") if step.scope else ""
         return f"{path}.{suffix}" if path and suffix else path or suffix
 
     def node(self, step: Step, op: str, inputs: list, params=None, suffix: str = "") -> str:
@@ -177,40 +184,30 @@ class Walk:
         self.first_names[name] = list(outputs) or [name]
 
     def elementwise(self, step: Step, op: str, x, y: Ref, params=None) -> Value:
-        """A function of each element: it leaves the order of axes as it is."""
-        value = self.full(x, step)
-        order = self._any_order(value)
-        return Value(tuple(y.aval.shape),
-                     {order: self.node(step, op, [value.tensors[order]], params)})
-
-    @staticmethod
-    def _any_order(value: Value) -> Order:
-        plain = straight(len(value.shape))
-        return plain if plain in value.tensors else next(iter(value.tensors))
+        """A function of each element: it leaves the order of axes, and what is spread, as it is."""
+        value = self.value(x, step)
+        order = value.any_order()
+        return Value(tuple(value.shape),
+                     {order: self.node(step, op, [self.laid(value, step, order)], params)})
 
     def value(self, item, step: Step) -> Value:
         """An operand of an operation that broadcasts."""
-        if id(item) in self.values:
-            return self.values[id(item)]
+        if id(item) in self.broken:
+            raise Broken
+        if id(item) not in self.values and isinstance(item, Const):
+            self.values[id(item)] = self._constant(item)
+        elif id(item) not in self.values and id(item) not in self.sums:
+            self._demand(self.sized.producers[id(item)])
         if id(item) in self.sums:
-            raise Inexpressible(f"{self.sums[id(item)].primitive} without a division by the number "
-                                "of its elements")
-        if isinstance(item, Const):
-            self.values[id(item)] = self._constant(item, step)
-        else:
-            maker = self.sized.producers[id(item)]
-            self._keep(maker.outputs, self._primitive(maker))
+            self._keep([item], self.sums.pop(id(item))())
         return self.values[id(item)]
 
-    def _constant(self, item: Const, step: Step) -> Value:
+    def _constant(self, item: Const) -> Value:
         array = np.asarray(item.array)
+        check_dtype(array.dtype)
         if array.dtype.kind in INT_KINDS:
             array = array.astype(np.int64)
-        elif array.dtype.kind != "b":
-            check_float(array)
-        wanted = source_name(item.source) if item.source else self.path(step, "constant")
-        name = self.builder.constant(wanted, array, source=item.source, key=id(item))
-        return Value.plain(name, array.shape)
+        return Value.held(array, item.source, id(item))
 
     def number(self, number, dtype) -> Const:
         """A constant that the network does not hold, kept so that its identity stays its own."""
@@ -221,9 +218,16 @@ class Walk:
         """An operand of any other operation: it must have the size that the jaxpr says."""
         value = self.value(item, step)
         if isinstance(item, Ref) and tuple(value.shape) != tuple(item.aval.shape):
-            raise Inexpressible(
-                f"broadcast_in_dim of {sizes(value.shape)} to {sizes(item.aval.shape)}")
+            value = self.expanded(value, step, item.aval.shape)
+            self._keep([item], value)
         return value
+
+    def expanded(self, value: Value, step: Step, shape) -> Value:
+        """A value spread over a larger shape, in the order of axes that it has."""
+        order = value.any_order() if len(value.shape) == len(shape) else straight(len(shape))
+        x = self.laid(value, step, value.any_order())
+        params = {"shape": [size(shape[axis]) for axis in order]}
+        return Value(tuple(shape), {order: self.node(step, "expand", [x], params)})
 
     def name(self, item, step: Step, order: Order | None = None) -> str:
         """The tensor that holds a whole operand, in an order of axes, by default the network's."""
@@ -232,8 +236,14 @@ class Walk:
 
     def laid(self, value: Value, step: Step, order: Order) -> str:
         """The tensor that holds a value in an order of axes, made if there is none."""
-        if order not in value.tensors:
-            old = self._any_order(value)
+        if order in value.tensors:
+            return value.tensors[order]
+        if value.array is not None:
+            wanted = source_name(value.source) or self.path(step, "constant")
+            value.tensors[order] = self.builder.constant(
+                wanted, value.array.transpose(order), source=value.source, key=(value.key, order))
+        else:
+            old = value.any_order()
             name = self.node(step, "transpose", [value.tensors[old]],
                              {"perm": step_between(old, order)})
             self._tap_after(value.tensors[old], name, "transpose", step_between(old, order))
@@ -244,6 +254,8 @@ class Walk:
         """The elements of a value, in the network's order, in another shape."""
         if tuple(x.shape) == tuple(shape):
             return x
+        if x.array is not None and all(isinstance(dim, int) for dim in shape):
+            return x.reshaped(tuple(shape))
         old = self.laid(x, step, straight(len(x.shape)))
         name = self.node(step, "reshape", [old], {"shape": [size(dim) for dim in shape]}, suffix)
         self._tap_after(old, name, "reshape", shape)
@@ -274,22 +286,39 @@ def is_mask(step: Step) -> bool:
         item = step.inputs[0]
         made = [step.outputs[0].aval] + ([item.aval] if isinstance(item, Ref) else [])
         return any(aval.dtype.kind == "b" for aval in made)
-    return step.primitive == "and"
+    return step.primitive in ("and", "or", "not")
 
 
-def takes_floats(step: Step) -> bool:
+def takes_floats(step: Step, ref: Ref) -> bool:
     """Whether a step turns integers into floats, or is a layer that does so first of all."""
     if "layer" in step.params:
-        return step.params["layer"].op != "embedding"
+        layer = step.params["layer"]
+        role = dict(zip([id(item) for item in step.inputs], layer.data)).get(id(ref))
+        return layer.op != "embedding" and role not in ("lengths", "mask")
     return step.primitive == "convert_element_type" and step.outputs[0].aval.dtype.kind == "f"
 
 
-def check_float(typed) -> None:
-    """Refuse a value that is no float32 (or wider), naming what it is."""
-    if str(typed.dtype) not in ("float32", "float64"):
-        raise Inexpressible(f"works on {typed.dtype} values")
+def check(step: Step, avals) -> None:
+    """Refuse a step that makes values of a type that the stream does not compute in."""
+    from .jax_steps import MOVES
+
+    for aval in avals:
+        check_dtype(aval.dtype)
+        if narrow(aval.dtype) and step.primitive not in MOVES:
+            raise Inexpressible(f"{step.primitive} on {aval.dtype} values, which wrap around")
+
+
+def check_dtype(dtype) -> None:
+    """Refuse a type that no tensor of the stream has, naming it."""
+    if getattr(dtype, "kind", "O") not in "biu" and str(dtype) not in ("float32", "float64"):
+        raise Inexpressible(f"works on {dtype} values")
+
+
+def narrow(dtype) -> bool:
+    """Whether integers of a type wrap around where the stream's int64 does not."""
+    return dtype.kind in INT_KINDS and str(dtype) not in ("int32", "int64")
 
 
 def source_name(source: str) -> str:
-    """A weight's path as a node name, without the collection in front."""
-    return source.removeprefix("params/").replace("/", ".")
+    """A weight's path as a node name, without the collection in front; "" for computed ones."""
+    return "" if source.startswith(COMPUTED) else source.removeprefix("params/").replace("/", ".")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 Order = tuple[int, ...]
 
 
@@ -18,21 +20,44 @@ class Value:
 
     `shape` is its own, in the network's order of axes; the jaxpr may see it spread over a larger
     one, which only operations that broadcast can take.  `tensors` has the graph's tensors by the
-    order of their axes: axis i of one is axis order[i] of the value.
+    order of their axes: axis i of one is axis order[i] of the value.  A constant is its `array`
+    (of the weight `source`) until an operation needs it in some order; `key` says which it is.
     """
 
     shape: tuple
     tensors: dict[Order, str]
+    array: np.ndarray | None = None
+    source: str = ""
+    key: object = None
 
     @classmethod
     def plain(cls, name: str, shape) -> "Value":
         return cls(tuple(shape), {straight(len(shape)): name})
 
+    @classmethod
+    def held(cls, array: np.ndarray, source: str, key) -> "Value":
+        return cls(array.shape, {}, array, source, key)
+
     def transposed(self, axes) -> "Value":
         """The value whose axis i is this one's axis axes[i]: the same tensors, seen otherwise."""
+        if self.array is not None:
+            return Value.held(self.array.transpose(axes), self.source, (self.key, tuple(axes)))
         back = [tuple(axes).index(axis) for axis in range(len(axes))]
         return Value(tuple(self.shape[a] for a in axes),
                      {tuple(back[a] for a in order): name for order, name in self.tensors.items()})
+
+    def reshaped(self, shape) -> "Value":
+        """A constant in another shape, all of whose sizes are numbers."""
+        return Value.held(self.array.reshape(shape), self.source, (self.key, "shape", tuple(shape)))
+
+    def any_order(self) -> Order:
+        """An order in which there is a tensor, the network's own if that is one."""
+        plain = straight(len(self.shape))
+        return plain if self.has(plain) else next(iter(self.tensors))
+
+    def has(self, order: Order) -> bool:
+        """Whether a tensor in this order costs no transpose."""
+        return self.array is not None or order in self.tensors
 
 
 def straight(rank: int) -> Order:

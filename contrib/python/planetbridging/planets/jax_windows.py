@@ -1,4 +1,7 @@
-"""Pools and means: windows that slide over axes, and sums that become means when divided."""
+"""Pools and means: windows that slide over axes, and sums that become means when divided.
+
+A sum waits: divided by the number of its elements it is a mean, for all else it is emitted.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import math
 import numpy as np
 
 from .jax_flat import Step
+from .jax_reduce import axes_in, reduced, without
 from .jax_sizes import Inexpressible, extent, extents
-from .jax_values import Value, channels_first, last
+from .jax_values import Value, channels_first, last, straight
 
 MOST = 3
 """Axes that a pool may have."""
@@ -50,29 +54,66 @@ def _order(rank: int, axes) -> tuple:
 
 
 def _max_pool(walk, step: Step) -> Value:
-    x, shape = step.inputs[0], step.outputs[0].aval.shape
-    axes = _spatial(step, len(shape))
+    return _pooled(walk, step, step, "maxpool", lambda x: x)
+
+
+def _min_pool(walk, step: Step) -> Value:
+    """The negative of the greatest negative."""
+    turned = _pooled(walk, step, step, "maxpool", lambda x: walk.node(step, "neg", [x]))
+    (order, name), = turned.tensors.items()
+    return Value(turned.shape, {order: walk.node(step, "neg", [name])})
+
+
+def _pooled(walk, step: Step, windows: Step, op: str, before, **more) -> Value:
+    """A pool of the windows of a step, over what `before` makes of its operand."""
+    x, shape = windows.inputs[0], windows.outputs[0].aval.shape
+    if x.aval.dtype.kind != "f":
+        raise Inexpressible(f"{windows.primitive} of {x.aval.dtype} values")
+    axes = _spatial(windows, len(shape))
+    params = {**_settings(windows, axes), **more}
+    if op == "maxpool":
+        params["dilation"] = [int(windows.params["window_dilation"][a]) for a in axes]
     order = _order(len(shape), axes)
-    params = _settings(step, axes)
-    params["dilation"] = [int(step.params["window_dilation"][a]) for a in axes]
-    name = walk.node(step, f"maxpool{len(axes)}", [walk.name(x, step, order)], params)
-    return Value(tuple(shape), {order: name})
+    tensor = before(walk.name(x, windows, order))
+    return Value(tuple(shape), {order: walk.node(step, f"{op}{len(axes)}", [tensor], params)})
 
 
 def _sum(walk, step: Step) -> None:
     """A sum waits for the division that makes it a mean."""
-    walk.sums[id(step.outputs[0])] = step
+    if step.primitive == "reduce_sum":
+        def emit():
+            return reduced(walk, step, "sum", step.inputs[0], step.params["axes"])
+    else:
+        def emit():
+            return _sum_pool(walk, step)
+    wait(walk, step, step, emit)
 
 
-def is_kept_sum(walk, step: Step) -> bool:
-    """Whether a step gives a sum that waits its summed axes back, with the size 1; it waits on."""
-    summed = walk.sums.get(id(step.inputs[0]))
+def wait(walk, step: Step, summed: Step, emit) -> None:
+    """Note a step whose result is a sum until something else than a division needs it."""
+    walk.sums[id(step.outputs[0])] = emit
+    walk.summed[id(step.outputs[0])] = summed
+
+
+def _sum_pool(walk, step: Step) -> Value:
+    """The mean of each window times its size."""
+    if set(step.params["window_dilation"]) != {1}:
+        raise Inexpressible("a sum over windows with window_dilation")
+    mean = _pooled(walk, step, step, "avgpool", lambda x: x, count_pad=True)
+    size = walk.number(math.prod(step.params["window_dimensions"]), step.outputs[0].aval.dtype)
+    (order, name), = mean.tensors.items()
+    return Value(mean.shape, {order: walk.node(step, "mul", [name, walk.name(size, step)])})
+
+
+def keeps_waiting(walk, step: Step, emit) -> bool:
+    """Whether a step only gives a sum that waits its summed axes back, with the size 1."""
+    summed = walk.summed.get(id(step.inputs[0]))
     if summed is None or summed.primitive != "reduce_sum":
         return False
     before, after = ([dim for dim in shape if not _is_one(dim)] for shape in (
         summed.outputs[0].aval.shape, step.outputs[0].aval.shape))
     if before == after:
-        walk.sums[id(step.outputs[0])] = summed
+        wait(walk, step, summed, emit)
     return before == after
 
 
@@ -80,23 +121,24 @@ def _is_one(dim) -> bool:
     return isinstance(dim, int) and dim == 1
 
 
-def mean(walk, step: Step, summed: Step, divisor) -> Value:
-    """The mean that a sum and a division by `divisor` are."""
+def mean(walk, step: Step, summed: Step, divisor) -> Value | None:
+    """The mean that a sum and a division by `divisor` are; None if they are none."""
     if summed.primitive == "reduce_sum":
-        return _global(walk, step, summed, "global_avgpool", divisor)
-    x, shape = summed.inputs[0], summed.outputs[0].aval.shape
-    axes = _spatial(summed, len(shape))
-    if set(summed.params["window_dilation"]) != {1}:
-        raise Inexpressible("an average pool with window_dilation")
-    params = _settings(summed, axes)
-    params["count_pad"] = _counts_padding(walk, summed, axes, params, divisor)
-    order = _order(len(shape), axes)
-    name = walk.node(step, f"avgpool{len(axes)}", [walk.name(x, summed, order)], params)
-    return Value(tuple(shape), {order: name})
+        x, axes = summed.inputs[0].aval.shape, sorted(summed.params["axes"])
+        count = _is_count(walk, divisor, x, axes) and summed.inputs[0].aval.dtype.kind == "f"
+        return _over(walk, step, summed, "mean") if count and axes else None
+    if set(summed.params["window_dilation"]) != {1} or set(summed.params["base_dilation"]) != {1}:
+        return None
+    axes = _spatial(summed, len(summed.outputs[0].aval.shape))
+    counted = _counts_padding(walk, summed, axes, _settings(summed, axes), divisor)
+    if counted is None:
+        return None
+    return _pooled(walk, step, summed, "avgpool", lambda x: x, count_pad=counted)
 
 
-def _counts_padding(walk, summed: Step, axes, params, divisor) -> bool:
-    """Whether each window is divided by its size, or by the number of its elements inside."""
+def _counts_padding(walk, summed: Step, axes, params, divisor) -> bool | None:
+    """Whether each window is divided by its size, or by the number of its elements inside; None if
+    by neither."""
     size = math.prod(params["kernel"])
     if walk.sized.is_always(divisor, lambda shape, known: np.full(shape, size)):
         return True
@@ -111,9 +153,7 @@ def _counts_padding(walk, summed: Step, axes, params, divisor) -> bool:
                 "kernel", "stride", "pad_low", "pad_high")))
             counts = counts * along.reshape([-1 if a == axis else 1 for a in range(len(shape))])
         return np.broadcast_to(counts, shape)
-    if walk.sized.is_always(divisor, inside):
-        return False
-    raise Inexpressible("a sum over windows that is divided by something else than their size")
+    return False if walk.sized.is_always(divisor, inside) else None
 
 
 def _along(size: int, kernel: int, stride: int, low: int, high: int) -> np.ndarray:
@@ -122,26 +162,45 @@ def _along(size: int, kernel: int, stride: int, low: int, high: int) -> np.ndarr
     return np.minimum(starts + kernel, size) - np.maximum(starts, 0)
 
 
-def _global_max(walk, step: Step) -> Value:
-    return _global(walk, step, step, "global_maxpool", None)
+def _greatest(walk, step: Step) -> Value:
+    return _over(walk, step, step, "max") if step.params["axes"] else \
+        walk.value(step.inputs[0], step)
 
 
-def _global(walk, step: Step, reduced: Step, op: str, divisor) -> Value:
-    """A mean or a maximum over axes, which the graph keeps with the size 1 until it is reshaped."""
-    x = reduced.inputs[0]
-    shape, axes = x.aval.shape, sorted(reduced.params["axes"])
-    if 0 in axes or not 1 <= len(axes) <= MOST:
-        raise Inexpressible(reduced.primitive)
-    if divisor is not None and not _is_count(walk, divisor, shape, axes):
-        raise Inexpressible("reduce_sum that is divided by something else than the number of its "
-                            "elements")
-    order = _order(len(shape), axes)
-    name = walk.node(step, op, [walk.name(x, reduced, order)], {"spatial": len(axes)})
+GLOBAL = {"mean": "global_avgpool", "max": "global_maxpool"}
+
+
+def _over(walk, step: Step, summed: Step, op: str) -> Value:
+    """A mean or a maximum over axes; over those behind a channel it is a global pool."""
+    x = summed.inputs[0]
+    shape, axes = x.aval.shape, sorted(summed.params["axes"])
     kept = tuple(1 if a in axes else dim for a, dim in enumerate(shape))
-    pooled = Value(kept, {order: name})
+    value, result = walk.full(x, summed), tuple(step.outputs[0].aval.shape)
+    if x.aval.dtype.kind == "f" and _is_behind_channel(value, axes):
+        return _global(walk, step, value, axes, GLOBAL[op])
+    order = value.any_order()
+    params = {"axes": axes_in(order, axes), "keepdims": kept == result}
+    name = walk.node(step, op, [walk.laid(value, step, order)], params)
+    if kept == result:
+        return Value(kept, {order: name})
+    rest = tuple(dim for a, dim in enumerate(shape) if a not in axes)
+    return walk.reshape(step, Value(rest, {without(order, axes): name}), result)
+
+
+def _is_behind_channel(value: Value, axes) -> bool:
+    rank = len(value.shape)
+    return axes == list(range(1, rank - 1)) and len(axes) <= MOST and value.array is None \
+        and straight(rank) not in value.tensors and channels_first(rank, rank - 2) in value.tensors
+
+
+def _global(walk, step: Step, value: Value, axes, op: str) -> Value:
+    """A global pool, whose axes stay with the size 1 until they are reshaped away."""
+    order = channels_first(len(value.shape), len(axes))
+    name = walk.node(step, op, [value.tensors[order]], {"spatial": len(axes)})
+    kept = tuple(1 if a in axes else dim for a, dim in enumerate(value.shape))
     walk.tap_as(name, step.outputs[0], tuple(kept[a] for a in order))
     if kept == tuple(step.outputs[0].aval.shape):
-        return pooled
+        return Value(kept, {order: name})
     # The pooled axes, of size 1, may stand anywhere: the tensor is reshaped as it is laid.
     laid = Value.plain(name, [kept[a] for a in order])
     return walk.reshape(step, laid, step.outputs[0].aval.shape)
@@ -152,5 +211,5 @@ def _is_count(walk, divisor, shape, axes) -> bool:
         made, math.prod(extent(shape[a], known) for a in axes)))
 
 
-PRIMITIVES = {"reduce_window_max": _max_pool, "reduce_window_sum": _sum, "reduce_sum": _sum,
-              "reduce_max": _global_max}
+PRIMITIVES = {"reduce_window_max": _max_pool, "reduce_window_min": _min_pool,
+              "reduce_window_sum": _sum, "reduce_sum": _sum, "reduce_max": _greatest}

@@ -3,8 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Callable
 
 from .keras_shape import broadcast
+
+
+def kind(dtype: str) -> str:
+    """What a Keras dtype is in the graph: "float32", "int64" or "bool"."""
+    return "bool" if dtype == "bool" else "int64" if "int" in dtype else "float32"
+
+
+def any_dtype(handler):
+    """Mark a handler as one that takes values of every dtype."""
+    handler.any_dtype = True
+    return handler
+
+
+def any_mode(handler):
+    """Mark a handler as one of a layer that Keras records as trained, and that runs otherwise."""
+    handler.any_mode = True
+    return handler
+
+
+def takes_mask(handler):
+    """Mark a handler as one that does with a mask what its layer does, which may be nothing."""
+    handler.takes_mask = True
+    return handler
+
+
+def written(function):
+    """The handler of an operation that `function` writes down in `keras.ops`: it takes the
+    operation and its arguments."""
+    @any_dtype
+    def handler(call):
+        return call.traced(partial(function, call.operation), *call.args, **call.kwargs)
+    return handler
 
 
 @dataclass
@@ -12,18 +46,19 @@ class Value:
     """A tensor of the graph: its name, its sizes, its dtype in Keras.
 
     `broken`: an operation that was refused would have made it, so nothing depends on what it is.
-    `masked` names the layer whose mask travels with the tensor, if one does.
-    `pads` are zeros around its inner axes, (low, high) each, that a ZeroPadding layer (`padded_by`:
-    its path and class) adds and that no node has added yet; `shape` counts them.
+    `mask`, where one travels with the tensor, gives the mask's value; `lost`: by the time that the
+    tensor is used Keras has taken the mask away.  `bare` is the value before zeros of `pads`, (low,
+    high) for each inner axis, came around it: a convolution can put them there itself.
     """
 
     name: str
     shape: tuple
     dtype: str
     broken: bool = False
-    masked: str = ""
+    mask: Callable[[], Value] | None = None
+    lost: bool = False
+    bare: Value | None = None
     pads: tuple = ()
-    padded_by: tuple = ()
 
     @property
     def nodes_dtype(self) -> str:
@@ -84,11 +119,34 @@ class Call:
         flat = self.tracer.keras.tree.flatten([self.args, self.kwargs])
         return [item for item in flat if isinstance(item, Value)]
 
-    def node(self, op: str, inputs: list[Value], shape, params=None, suffix: str = "") -> Value:
-        """Append a node named for this call."""
+    def node(self, op: str, inputs: list[Value], shape, params=None, suffix: str = "",
+             dtype: str = "") -> Value:
+        """Append a node named for this call; its dtype is the first input's unless said."""
         names = [value.name for value in inputs]
         name = self.tracer.builder.node(self.path + suffix, op, names, params)
-        return Value(name, tuple(shape), inputs[0].dtype, any(value.broken for value in inputs))
+        return self.made(name, inputs, shape, dtype)
+
+    def made(self, name: str, inputs: list[Value], shape, dtype: str = "") -> Value:
+        """The value that a composition called `name` in the graph; see `node`."""
+        broken = any(value.broken for value in inputs)
+        return Value(name, tuple(shape), dtype or inputs[0].dtype, broken)
+
+    def cast(self, x: Value, dtype: str, suffix: str = ".cast") -> Value:
+        """The value in another dtype, by a node where the graph tells the two apart."""
+        if x.dtype == dtype:
+            return x
+        if kind(x.dtype) == kind(dtype):
+            return replace(x, dtype=dtype, mask=None)
+        return self.node("cast", [x], x.shape, {"to": kind(dtype)}, suffix, dtype)
+
+    def value(self, item, dtype: str) -> Value:
+        """An operand as a value of this dtype: a value, a variable, an array or a number."""
+        return self.cast(self.tracer.value(item, dtype, self.path), dtype)
+
+    def common(self, *items) -> str:
+        """The dtype in which Keras computes with these operands."""
+        kinds = [getattr(item, "dtype", type(item)) for item in items]
+        return self.tracer.keras.backend.result_type(*kinds)
 
     def weighted(self, op: str, inputs, shape, params, slots, suffix: str = "") -> Value:
         """Append a node with weights; an input may be None."""
@@ -110,7 +168,7 @@ class Call:
         array = self.tracer.keras.ops.convert_to_numpy(slot.variable)
         return self.tracer.builder.tensor(
             node, slot.name, slot.take(array) if slot.take else array,
-            key=(id(slot.variable), slot.axes, slot.part), axes=list(slot.axes),
+            key=(id(slot.variable), slot.axes, slot.part), axes=list(slot.axes) or None,
             source=getattr(slot.variable, "path", ""))
 
     def unary(self, op: str, x: Value, params=None, suffix: str = "") -> Value:
@@ -122,11 +180,15 @@ class Call:
         perm = [int(axis) % len(x.shape) for axis in perm]
         return self.node("transpose", [x], [x.shape[axis] for axis in perm], {"perm": perm}, suffix)
 
-    def binary(self, op: str, left, right, suffix: str = "") -> Value:
-        """A node of two operands, each a value, a variable, an array or a number."""
-        dtype = next((v.dtype for v in (left, right) if isinstance(v, Value)), "float32")
-        left, right = (self.tracer.value(v, dtype, self.path) for v in (left, right))
-        return self.node(op, [left, right], broadcast(left.shape, right.shape), suffix=suffix)
+    def binary(self, op: str, left, right, suffix: str = "", dtype: str = "") -> Value:
+        """A node of two operands, each a value, a variable, an array or a number.
+
+        `dtype` is the result's where it is not that of the operands.
+        """
+        wanted = self.common(left, right)
+        left, right = self.value(left, wanted), self.value(right, wanted)
+        shape = broadcast(left.shape, right.shape)
+        return self.node(op, [left, right], shape, suffix=suffix, dtype=dtype)
 
     def is_linear(self, function) -> bool:
         """Whether an activation does nothing."""
@@ -136,7 +198,11 @@ class Call:
         """Apply an activation, any layer or function, named for the layer that carries it."""
         if self.is_linear(function):
             return x
-        made = self.tracer.expand(function, [x], {}, self.path, only=self.path + suffix)
+        return self.traced(function, x, suffix=suffix)
+
+    def traced(self, function, *args, suffix: str = "", **kwargs):
+        """What a function of keras.ops makes of these arguments; its value has this call's name."""
+        made = self.tracer.expand(function, args, kwargs, self.path, only=self.path + suffix)
         return self.broken() if made is None else made
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import compositions
 from . import keras_shape
-from .keras_call import Value
+from .keras_arrange import from_start
+from .keras_call import Value, any_dtype, takes_mask
 
 INTEGERS = (int, np.integer)
 
@@ -25,28 +27,13 @@ class Cut:
     left: int | str
 
 
-def rows(keras, behind) -> dict:
-    """Handlers by class; `behind` gives the class that a function of keras.ops makes."""
-    ops, x = keras.ops, keras.KerasTensor((None, 2, 3))
-    return {
-        keras.layers.Permute: permute,
-        behind(ops.transpose, x, (0, 2, 1)): transpose,
-        behind(ops.swapaxes, x, 1, 2): swapaxes,
-        behind(ops.moveaxis, x, 1, 2): moveaxis,
-        behind(lambda: x[:, 1]): getitem,
-        behind(ops.slice, keras.KerasTensor((2, 3)), (0, 1), (2, 2)): slice_,
-        behind(lambda: ops.split(x, 3, axis=2)[0]): split,
-        behind(ops.stack, [x, x]): stack,
-        behind(ops.take, x, np.array([0]), 1): take,
-    }
+def operations(keras) -> dict:
+    """Handlers by the name of an operation's class."""
+    return {"Transpose": transpose, "Swapaxes": swapaxes, "Moveaxis": moveaxis, "GetItem": getitem,
+            "Slice": slice_, "Split": split, "Stack": stack, "Take": take}
 
 
-def any_dtype(handler):
-    """Mark a handler as one that takes values of every dtype."""
-    handler.any_dtype = True
-    return handler
-
-
+@takes_mask
 @any_dtype
 def permute(call):
     return call.transpose(call.args[0], [0, *call.operation.dims])
@@ -206,32 +193,28 @@ def split(call):
 
 @any_dtype
 def stack(call):
-    """A reshape of each and a concat."""
-    values = [call.tracer.value(v, call.symbols[0].dtype, call.path) for v in call.args[0]]
+    values = [call.value(v, call.symbols[0].dtype) for v in call.args[0]]
     axis = call.operation.axis % (len(values[0].shape) + 1)
-    if any(None in v.shape for v in values):
-        return call.refuse("a stack of values whose sizes are not known")
-    shape = [*values[0].shape[:axis], 1, *values[0].shape[axis:]]
-    one = [call.node("reshape", [v], shape, {"shape": shape}, f".{n}")
-           for n, v in enumerate(values)]
-    whole = [*shape[:axis], len(values), *shape[axis + 1:]]
-    return call.node("concat", one, whole, {"axis": axis})
+    name = compositions.stack(call.tracer.builder, call.path, [v.name for v in values], axis)
+    shape = values[0].shape
+    return call.made(name, values, (*shape[:axis], len(values), *shape[axis:]))
 
 
 @any_dtype
 def take(call):
     """Rows by index; an index counted from the end is turned where it is written down."""
     data, indices, axis = call.args[0], call.args[1], call.operation.axis
+    data = call.value(data, call.symbols[0].dtype)
     if axis is None:
-        return call.refuse("keras.ops.take without an axis")
-    data = call.tracer.value(data, call.symbols[0].dtype, call.path)
+        size = keras_shape.product(data.shape)
+        data, axis = call.node("reshape", [data], [size], {"shape": [size]}, ".flat"), 0
     axis = axis % len(data.shape)
-    if not isinstance(indices, Value):
+    if isinstance(indices, Value):
+        indices = from_start(call, call.value(indices, "int64"), data.shape[axis])
+    else:
         indices = _constant_indices(call, np.asarray(indices), data.shape[axis])
-        if indices is None:
-            return call.refuse("indices counted from the end of an axis whose size is free")
-    if "int" not in indices.dtype:
-        return call.refuse(f"indices of {indices.dtype}")
+    if indices is None:
+        return call.refuse("indices counted from the end of an axis whose size is free")
     shape = (*data.shape[:axis], *indices.shape, *data.shape[axis + 1:])
     return call.node("gather", [data, indices], shape, {"axis": axis})
 

@@ -1,196 +1,141 @@
-"""What each Keras layer and operation becomes in a graph, by its class.
+"""What each Keras layer and operation becomes in a graph.
 
-The classes of `keras.ops` are not public; a call of the public function on a symbolic tensor shows
-which one stands behind it.
+Layers by their class; operations of `keras.ops` by the name of theirs, which is not public:
+`tests/test_keras_refused.py` pins that the names are those of the functions.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 
-from . import keras_attention, keras_conv, keras_move, keras_norms, keras_recurrent, keras_shape
-from .keras_call import Slot, Value
-from .keras_move import any_dtype
+import numpy as np
+
+from . import (
+    keras_arrange,
+    keras_attention,
+    keras_conv,
+    keras_move,
+    keras_norms,
+    keras_pointwise,
+    keras_pool,
+    keras_products,
+    keras_recurrent,
+    keras_reduce,
+    keras_shape,
+)
+from .keras_call import any_dtype, any_mode, takes_mask
+from .keras_products import to_shape
 
 IDENTITY_LAYERS = ("Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D",
                    "SpatialDropout3D", "GaussianDropout", "GaussianNoise", "AlphaDropout",
                    "ActivityRegularization")
-MERGE_LAYERS = {"Add": "add", "Subtract": "sub", "Multiply": "mul"}
-UNARY_OPS = {"relu": "relu", "tanh": "tanh", "sigmoid": "sigmoid", "silu": "silu"}
-BINARY_OPS = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div",
-              "true_divide": "div"}
+RANDOM_LAYERS = ("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter",
+                 "RandomContrast", "RandomErasing", "RandomFlip", "RandomGaussianBlur",
+                 "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective",
+                 "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness",
+                 "RandomShear", "RandomTranslation", "RandomZoom")
+"""Layers that change images while a network is trained; Keras records them as if it were."""
+
+MERGE_LAYERS = {"Add": "add", "Subtract": "sub", "Multiply": "mul", "Maximum": "maximum",
+                "Minimum": "minimum", "Average": "add"}
+PARTS = (keras_pointwise, keras_reduce, keras_move, keras_arrange, keras_products, keras_recurrent,
+         keras_conv)
 
 
 def supported() -> list[str]:
     """For messages: the layers, activations and operations that can be expressed."""
-    return ["Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "MaxPooling",
-            "AveragePooling", "GlobalMaxPooling", "GlobalAveragePooling",
-            "ZeroPadding before a convolution", "SimpleRNN", "LSTM", "RNN", "Bidirectional", "MultiHeadAttention",
-            "GroupQueryAttention", "LayerNormalization", "RMSNormalization", "Embedding",
-            "Activation", "ReLU", "LeakyReLU", "Softmax", *MERGE_LAYERS, "Concatenate",
-            "Flatten", "Reshape", "Permute", *IDENTITY_LAYERS[:2],
-            "the activations linear, relu, tanh, sigmoid, silu, gelu, leaky_relu, softmax",
-            "keras.ops add, subtract, multiply, divide, negative, square, matmul with a weight, "
-            "concatenate, stack, split, slice, take, transpose, reshape, expand_dims, squeeze",
+    return ["Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv", "ConvTranspose",
+            "pooling and global pooling", "ZeroPadding", "Cropping", "UpSampling", "Resizing",
+            "BatchNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization",
+            "UnitNormalization", "Normalization", "Rescaling", "SimpleRNN", "LSTM", "GRU", "RNN",
+            "Bidirectional", "TimeDistributed", "MultiHeadAttention", "GroupQueryAttention",
+            "Attention", "AdditiveAttention", "Embedding", "Masking", "activations", *MERGE_LAYERS,
+            "Concatenate", "Dot", "Flatten", "Reshape", "Permute", "RepeatVector", "Lambda",
+            *IDENTITY_LAYERS[:2],
+            "keras.ops of arithmetic, comparison, reduction, products and places",
             "the layers of planetbridging.composed.keras_", "and what is composed of these"]
 
 
 @functools.cache
-def table(keras) -> dict:
-    """Handlers by class; a handler takes a `Call` and returns its value."""
-    layers, ops = keras.layers, keras.ops
-    x, weight = keras.KerasTensor((None, 1, 2)), keras.KerasTensor((2, 2))
+def operations(keras) -> dict:
+    """Handlers of operations by the name of their class; a handler takes a `Call`."""
+    found = {}
+    for part in PARTS:
+        found.update(part.operations(keras))
+    return found | {"Concatenate": concatenate, "Reshape": reshape, "ExpandDims": expand_dims,
+                    "Squeeze": squeeze}
 
-    def behind(function, *args):
-        return type(function(*args)._keras_history.operation)
 
+@functools.cache
+def layers_of(keras) -> dict:
+    """Handlers of layers by their class."""
+    layers = keras.layers
     handlers = {
-        layers.Dense: dense, layers.EinsumDense: einsum_dense,
-        layers.Activation: activation, layers.ReLU: relu,
-        behind(keras.activations.relu, x): relu,
-        layers.LeakyReLU: leaky_relu, behind(ops.leaky_relu, x): leaky_relu,
-        layers.Softmax: softmax, behind(ops.softmax, x): softmax, behind(ops.gelu, x): gelu,
-        layers.Concatenate: concatenate, behind(ops.concatenate, [x, x]): concatenate,
-        layers.Flatten: flatten, layers.Reshape: reshape_layer,
-        behind(ops.reshape, x, (-1,)): reshape, behind(ops.expand_dims, x, 1): by_shape,
-        behind(ops.squeeze, x, 1): by_shape,
-        behind(ops.matmul, x, weight): matmul, behind(ops.dot, x, weight): matmul,
-        behind(ops.negative, x): lambda call: call.binary("mul", call.args[0], -1.0),
-        behind(ops.square, x): lambda call: call.binary("mul", call.args[0], call.args[0]),
-        behind(ops.cast, x, "float32"): cast,
-        behind(ops.stop_gradient, x): identity, behind(ops.copy, x): identity,
-        behind(ops.convert_to_tensor, x): cast,
+        layers.Activation: activation, layers.ReLU: keras_pointwise.relu,
+        layers.LeakyReLU: keras_pointwise.leaky_relu, layers.ELU: keras_pointwise.elu,
+        layers.PReLU: keras_pointwise.prelu,
+        layers.Softmax: softmax, layers.Concatenate: concatenate, layers.Flatten: flatten,
+        layers.Reshape: reshape_layer, layers.Permute: keras_move.permute,
+        layers.Rescaling: rescaling,
+        layers.Dot: dot,
     }
-    for rows in (keras_conv, keras_attention, keras_norms):
-        handlers.update(rows.rows(keras))
-    for rows in (keras_recurrent, keras_move):
-        handlers.update(rows.rows(keras, behind))
+    for part in (keras_arrange, keras_attention, keras_conv, keras_norms, keras_pool,
+                 keras_products, keras_recurrent):
+        handlers.update(part.rows(keras))
     for name in IDENTITY_LAYERS:
         handlers[getattr(layers, name)] = identity
+    for name in RANDOM_LAYERS:
+        if hasattr(layers, name):
+            handlers[getattr(layers, name)] = any_mode(as_floats)
     for name, op in MERGE_LAYERS.items():
-        handlers[getattr(layers, name)] = _merge(op)
-    for name, op in UNARY_OPS.items():
-        handlers[behind(getattr(ops, name), x)] = _unary(op)
-    for name, op in BINARY_OPS.items():
-        handlers[behind(getattr(ops, name), x, x)] = _binary(op)
+        handlers[getattr(layers, name)] = _merge(op, name == "Average")
     return handlers
 
 
+def written_activations(keras) -> list[tuple]:
+    """Activations of Keras that symbolic tensors cannot run, each with one that they can."""
+    known, ops = keras.activations, keras.ops
+    return [(known.hard_silu, ops.hard_silu), (known.sparsemax, ops.sparsemax),
+            (known.mish, lambda x: x * ops.tanh(ops.softplus(x)))]
+
+
+@takes_mask
 @any_dtype
-@keras_conv.takes_zeros
 def identity(call):
     """Layers that do nothing at inference: the value itself, no node."""
     return call.args[0]
 
 
 @any_dtype
-def cast(call):
-    x, wanted = call.args[0], call.operation.dtype
-    if wanted in (None, x.dtype) or (x.dtype, wanted) == ("int32", "int64"):
-        return x
-    return call.refuse(f"keras.ops.cast from {x.dtype} to {wanted}")
-
-
-def dense(call):
-    """The kernel as a node "dense", the activation as one that has the layer's name."""
-    layer, x = call.operation, call.args[0]
-    if not layer.built:
-        return call.refuse("has no weights yet")
-    fused = not call.is_linear(layer.activation)
-    made = project(call, x, layer.kernel, layer.bias, ".dense" if fused else "")
-    return call.activate(made, layer.activation)
-
-
-def project(call, x, kernel, bias=None, suffix: str = ""):
-    """x times a kernel [in, out], plus a bias."""
-    tracer = call.tracer
-    arrays = [None if v is None else tracer.keras.ops.convert_to_numpy(v) for v in (kernel, bias)]
-    name = tracer.builder.dense(
-        call.path + suffix, x.name, *arrays, axes=("i", "o"), keys=(_key(kernel), _key(bias)),
-        sources=(getattr(kernel, "path", ""), getattr(bias, "path", "")))
-    return Value(name, x.shape[:-1] + (arrays[0].shape[1],), x.nodes_dtype, x.broken)
-
-
-def einsum_dense(call):
-    """A dense node where the equation sums over the last axes of the value and puts all others of
-    the kernel in their place; else the refusal of the equation."""
-    layer, x = call.operation, call.args[0]
-    given, kernel, out = layer.equation.replace("->", ",").split(",")
-    summed = [letter for letter in kernel if letter in given]
-    count = len(summed)
-    rest = given[:-count] if count else given
-    whole = layer.bias is None or layer.bias.shape == layer.kernel.shape[count:]
-    if not count or list(given[-count:]) != summed or kernel[:count] != given[-count:] or \
-            out != rest + kernel[count:] or not whole or "." in given:
-        return call.refuse(f"the equation {layer.equation}")
-    return _einsum_node(call, layer, x, count)
-
-
-def _einsum_node(call, layer, x, count: int):
-    """`count` last axes of the value are summed over: one, or made one."""
-    sizes = [int(size) for size in layer.kernel.shape]
-    ins, outs = math.prod(sizes[:count]), math.prod(sizes[count:])
-    lead, fused = x.shape[:-count], not call.is_linear(layer.activation)
-    if count > 1:
-        x = to_shape(call, x, (*lead, ins), ".in")
-    many = len(sizes) > count + 1
-    params = {"in_features": ins, "out_features": outs, "bias": layer.bias is not None}
-    slots = [Slot("weight", layer.kernel, "io", lambda a: a.reshape(ins, outs)),
-             Slot("bias", layer.bias, "o", lambda a: a.reshape(outs))]
-    suffix = ".dense" if many or fused else ""
-    made = call.weighted("dense", [x], (*lead, outs), params, slots, suffix)
-    if many:
-        made = to_shape(call, made, (*lead, *sizes[count:]), ".heads" if fused else "")
-    return call.activate(made, layer.activation)
-
-
-def matmul(call):
-    """A product with a weight; one of two values has no word in the vocabulary."""
-    x, kernel = call.args
-    if not isinstance(x, Value) or isinstance(kernel, Value):
-        return call.refuse("keras.ops.matmul of two values, or of a weight from the left")
-    if len(kernel.shape) != 2 or not x.shape:
-        return call.refuse(f"keras.ops.matmul with a weight of rank {len(kernel.shape)}")
-    return project(call, x, kernel)
+def as_floats(call):
+    """Layers that make floats of an image and do nothing else at inference."""
+    return call.cast(call.args[0], call.symbols[0].dtype)
 
 
 def activation(call):
     return call.activate(call.args[0], call.operation.activation)
 
 
-def relu(call):
-    """Plain or leaky; a maximum or a threshold has no word."""
-    op, x = call.operation, call.args[0]
-    if op.max_value is not None or op.threshold:
-        return call.refuse(f"relu with max_value={op.max_value}, threshold={op.threshold}")
-    if op.negative_slope:
-        return leaky_relu(call)
-    return call.unary("relu", x)
-
-
-def leaky_relu(call):
-    slope = float(call.operation.negative_slope)
-    return call.unary("leaky_relu", call.args[0], {"negative_slope": slope})
-
-
+@takes_mask
 def softmax(call):
+    """The layer; where its mask is false, a score of -1e9 before and 0 behind, as Keras has it."""
+    mask, ops = call.argument(1, "mask"), call.tracer.keras.ops
+    if mask is None:
+        return keras_pointwise.softmax(call)
+    if getattr(mask, "dtype", "") != "bool":
+        return call.refuse(f"a mask of {getattr(mask, 'dtype', type(mask).__name__)}")
     axis = call.operation.axis
-    if isinstance(axis, (list, tuple)):
-        axis = axis[0] if len(axis) == 1 else None
-    if axis is None:
-        return call.refuse(f"softmax over the axes {call.operation.axis}")
-    return call.unary("softmax", call.args[0], {"axis": int(axis)})
-
-
-def gelu(call):
-    kind = "tanh" if call.operation.approximate else "none"
-    return call.unary("gelu", call.args[0], {"approximate": kind})
+    axis = tuple(axis) if isinstance(axis, (list, tuple)) else axis
+    if isinstance(axis, tuple) and len(axis) > 1:
+        return call.refuse("a mask for a softmax over several axes")
+    axis = axis[0] if isinstance(axis, tuple) else axis
+    return call.traced(lambda x, seen: ops.where(
+        seen, ops.softmax(ops.where(seen, x, -1e9), axis=axis), 0.0), call.args[0], mask)
 
 
 @any_dtype
 def concatenate(call):
-    values = [call.tracer.value(v, call.symbols[0].dtype, call.path) for v in call.args[0]]
+    values = [call.value(v, call.symbols[0].dtype) for v in call.args[0]]
     axis = int(call.operation.axis)
     return call.node("concat", values, keras_shape.concat([v.shape for v in values], axis),
                      {"axis": axis})
@@ -201,6 +146,8 @@ def flatten(call):
     x = call.args[0]
     if call.operation.data_format == "channels_first" and len(x.shape) > 2:
         return call.refuse("flatten of channels_first data, which transposes it")
+    if len(x.shape) == 1:
+        return to_shape(call, x, (x.shape[0], 1))
     return to_shape(call, x, (x.shape[0], keras_shape.product(x.shape[1:])))
 
 
@@ -213,53 +160,74 @@ def reshape_layer(call):
 
 @any_dtype
 def reshape(call):
-    x = call.args[0]
-    return to_shape(call, x, keras_shape.reshape(x.shape, call.operation.newshape))
+    """A reshape; open sizes of the target are those of the value, where it has as many."""
+    x, target = call.args[0], call.operation.newshape
+    target = [target] if isinstance(target, int) else list(target)
+    return to_shape(call, x, keras_shape.reshape(x.shape, target))
 
 
 @any_dtype
-def by_shape(call):
-    """Axes of size 1 come or go: a reshape to the known sizes."""
-    x, symbol = call.args[0], call.symbols[0]
-    sizes = [size for size in x.shape if not isinstance(size, int)]
-    shape = [sizes.pop(0) if size is None and sizes else size for size in symbol.shape]
-    return to_shape(call, x, shape)
+def expand_dims(call):
+    x, axes = call.args[0], call.operation.axis
+    axes = [axes] if isinstance(axes, int) else list(axes)
+    rank = len(x.shape) + len(axes)
+    axes, rest = {axis % rank for axis in axes}, iter(x.shape)
+    return to_shape(call, x, [1 if n in axes else next(rest) for n in range(rank)])
 
 
-def to_shape(call, x, shape, suffix: str = ""):
-    """A reshape, or the refusal of one whose sizes nobody can say."""
-    if shape is None or None in shape:
-        return call.broken() if x.broken else call.refuse("reshape to a size that is not known")
-    return call.node("reshape", [x], shape, {"shape": list(shape)}, suffix)
+@any_dtype
+def squeeze(call):
+    x, axes = call.args[0], call.operation.axis
+    if axes is None:
+        axes = [n for n, size in enumerate(x.shape) if size == 1]
+    axes = {axis % len(x.shape) for axis in ([axes] if isinstance(axes, int) else axes)}
+    return to_shape(call, x, [size for n, size in enumerate(x.shape) if n not in axes])
 
 
-def _unary(op: str):
-    return lambda call: call.unary(op, call.args[0])
+@any_dtype
+def rescaling(call):
+    """x * scale + offset; whole numbers, as of an image, are made floats before."""
+    layer = call.operation
+    x = call.cast(call.args[0], call.symbols[0].dtype)
+    if call.tracer.keras.config.image_data_format() == "channels_first":
+        return call.refuse("image_data_format channels_first")
+    scale, offset = (item if isinstance(item, (int, float)) else np.asarray(item, np.float32)
+                     for item in (layer.scale, layer.offset))
+    return call.binary("add", call.binary("mul", x, scale, ".scaled"), offset)
 
 
-def _binary(op: str):
-    def handler(call):
-        return _combine(call, op, *call.args)
-    return handler
+def dot(call):
+    """Over one axis of each value and the batch: a composition by an equation."""
+    layer, ops = call.operation, call.tracer.keras.ops
+    x, y = call.args[0]
+    axes = [layer.axes, layer.axes] if isinstance(layer.axes, int) else list(layer.axes)
+    a, b = (axis % len(v.shape) for axis, v in zip(axes, (x, y)))
+    left, right = list("abcdefgh"[:len(x.shape)]), list("aijklmno"[:len(y.shape)])
+    right[b] = left[a]
+    out = [c for n, c in enumerate(left) if n != a]
+    out += [c for n, c in enumerate(right) if n not in (0, b)]
+    equation = f"{''.join(left)},{''.join(right)}->{''.join(out)}"
+
+    def product(x, y):
+        if layer.normalize:
+            x, y = ops.normalize(x, axis=a), ops.normalize(y, axis=b)
+        made = ops.einsum(equation, x, y)
+        return ops.expand_dims(made, 1) if len(out) == 1 else made
+
+    return call.traced(product, x, y)
 
 
-def _combine(call, op: str, left, right, suffix: str = ""):
-    if op == "add" and _added_along_wrong_axis(call, left, right):
-        return call.refuse("an add that Keras on TensorFlow does along the last axis, "
-                           "not along the operand's own")
-    return call.binary(op, left, right, suffix)
-
-
-def _merge(op: str):
+def _merge(op: str, mean: bool):
     """A chain of binary nodes; Keras gives a tensor of lower rank new axes behind the batch."""
     def handler(call):
-        rank = max(len(v.shape) for v in call.args[0])
-        first, *others = [_behind_batch(call, v, rank) for v in call.args[0]]
+        values = call.args[0]
+        rank = max(len(v.shape) for v in values)
+        first, *others = [_behind_batch(call, v, rank) for v in values]
         for n, other in enumerate(others):
-            last = n == len(others) - 1
-            first = _combine(call, op, first, other, "" if last else f".{n}")
-        return first
-    return handler
+            whole = n == len(others) - 1 and not mean
+            first = keras_pointwise.combine(call, op, first, other, "" if whole else f".{n}")
+        return call.binary("div", first, float(len(values))) if mean else first
+    return any_dtype(handler)
 
 
 def _behind_batch(call, x, rank: int):
@@ -267,19 +235,3 @@ def _behind_batch(call, x, rank: int):
         return x
     shape = x.shape[:1] + (1,) * (rank - len(x.shape)) + x.shape[1:]
     return to_shape(call, x, shape, ".reshape")
-
-
-def _added_along_wrong_axis(call, left, right) -> bool:
-    """Keras 3.15 on TensorFlow takes an operand with one long axis for a bias: of the last axis if
-    that is as long, else of the second."""
-    shape, sizes = getattr(left, "shape", ()), getattr(right, "shape", ())
-    if call.tracer.keras.backend.backend() != "tensorflow" or len(shape) < 2:
-        return False
-    long = [axis - len(sizes) for axis, size in enumerate(sizes) if size != 1]
-    if len(long) != 1 or sizes[long[0]] not in (shape[1], shape[-1]):
-        return False
-    return long[0] != (-1 if sizes[long[0]] == shape[-1] else 1 - len(shape))
-
-
-def _key(weight):
-    return id(weight) if hasattr(weight, "path") else None

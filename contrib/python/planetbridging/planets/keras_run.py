@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from ..graph import BridgeError, bind_inputs
 from . import keras_
 from .keras_trace import graph_of
 from .signature import bind, claim, leaf_names, one_line, plain
+
+NO_KERNEL = ("No OpKernel was registered|Could not find device for node|not in the list of allowed "
+             "values|not yet support|currently only support")
+"""What TensorFlow says of an operation that it has for other types."""
 
 FLOATS = ("float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 
@@ -38,9 +43,18 @@ def taps(obj, inputs, precision: str = "float32") -> dict[str, np.ndarray]:
         for made, of, perm in tracer.turned:
             if of in found:
                 found[made] = keras.ops.transpose(found[of], perm)
-    # Layers of users may get other names when they are made anew, but their order stays.
     return {name: plain(keras.ops.convert_to_numpy(found[now]))
-            for name, now in zip(theirs, _tensors(graph), strict=True) if now in found}
+            for name, now in _pairs(theirs, _tensors(graph)) if now in found}
+
+
+def _pairs(theirs: list[str], made: list[str]):
+    """The tensors of a graph and of that of a model made anew.
+
+    Layers of users may get other names then, but their order stays; masks may be made twice.
+    """
+    if len(theirs) != len(made) or set(theirs) == set(made):
+        return [(name, name) for name in theirs if name in set(made)]
+    return zip(theirs, made)
 
 
 def _tensors(graph) -> list[str]:
@@ -58,18 +72,39 @@ def _given(keras, obj, graph, inputs) -> dict:
 
 
 def _walked(keras, tracer, found: dict) -> dict:
-    """`found` and all that the walked graphs make of it, each run by Keras at one go."""
+    """`found` and all that the walked graphs make of it, call by call in the order of the walk.
+
+    The order matters where attention takes masks off the tensors that others are called on.
+    """
     for walk in tracer.walks:
-        if any(value.name not in found or value.pads for value in walk.inputs):
+        if any(value.name not in found for value in walk.inputs):
             continue
-        known = [(t, value) for t, value in walk.known if not value.broken and not value.pads]
-        if not known:
-            continue
-        run = keras.Function(walk.graph._inputs, [tensor for tensor, _ in known])
+        arrays = _with_masks(keras, walk, found)
         with keras.device("cpu"):
-            made = run([found[value.name] for value in walk.inputs])
-        found.update((value.name, array) for (_, value), array in zip(known, made))
+            for node in walk.nodes:
+                args, kwargs = node.arguments.fill_in(arrays)
+                made = keras.tree.flatten(node.operation(*args, **{**kwargs, **_inference(node)}))
+                arrays.update((id(t), array) for t, array in zip(node.output_tensors, made))
+        found.update((value.name, arrays[id(tensor)]) for tensor, value in walk.known
+                     if not value.broken)
     return found
+
+
+def _inference(node) -> dict:
+    """`training=False` for a layer that knows the word, whatever was recorded of it."""
+    return keras_.inference_mode(node.operation) if isinstance(
+        node.operation, keras_.framework().Layer) else {}
+
+
+def _with_masks(keras, walk, found: dict) -> dict:
+    """The inputs of a walked graph by symbol, each with the mask that it had there and no other."""
+    arrays = {id(t): keras.ops.copy(found[value.name])
+              for t, value in zip(walk.graph._inputs, walk.inputs)}
+    for tensor in walk.graph._inputs:
+        mask = getattr(tensor, "_keras_mask", None)
+        if mask is not None and id(mask) in arrays:
+            arrays[id(tensor)]._keras_mask = arrays[id(mask)]
+    return arrays
 
 
 def _runner(obj, inputs, precision: str):
@@ -101,7 +136,11 @@ def _checked(run, keras, obj, inputs, precision: str):
     except Exception as error:  # each backend has errors of its own for shapes that do not fit
         where = obj.name if precision == "float32" else _culprit(keras, obj, inputs)
         what = "these inputs" if where == obj.name else precision
-        raise BridgeError(f"{where} cannot run {what}: {one_line(error)}") from error
+        why = one_line(error)
+        if precision == "float64" and re.search(NO_KERNEL, str(error)):
+            what = precision
+            why = f"{keras.backend.backend()} has no such kernel for the CPU; float32 has one"
+        raise BridgeError(f"{where} cannot run {what}: {why}") from error
 
 
 def _culprit(keras, obj, inputs) -> str:

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..graph import Builder
-from . import keras_ops, keras_recurrent, layout
-from .keras_call import Call, Value
+from . import keras_masks, keras_ops, keras_recurrent, keras_variables, layout
+from .keras_call import Call, Value, kind
+from .keras_masks import MASKS
 from .signature import one_line
 
 supported = keras_ops.supported
@@ -27,21 +28,39 @@ INERT = {"__module__", "__qualname__", "__doc__", "__init__", "__annotations__",
          "from_config", "__firstlineno__", "__static_attributes__"}
 """What a subclass may define and still compute as its parent does."""
 
-
-MASKS = ("mask", "query_mask", "key_mask", "value_mask")
-"""Arguments of Keras's layers that no handler knows."""
-
 STEERING = (*MASKS, "attention_mask", "training", "return_attention_scores", "use_causal_mask")
 """Arguments of Keras's layers that handlers want by name."""
 
 
 @dataclass
 class Walk:
-    """One graph that was walked: the values for its inputs, and of each symbolic tensor in it."""
+    """One graph that is walked: the values for its inputs, its `nodes` in the order in which they
+    were emitted, and the value of each symbolic tensor in it.
+
+    In a graph that was `traced` here, operations are named for what they do: Keras numbered them
+    while tracing.  `live`: its calls took the masks of their arguments while it was traced, as they
+    do when they run; else the masks stand in the graph.
+    """
 
     graph: object
     inputs: list[Value]
+    prefix: str
+    traced: bool
+    live: bool
+    nodes: list = field(default_factory=list)
     known: list[tuple[object, Value]] = field(default_factory=list)
+    values: dict[int, Value] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.values.update((id(t), v) for t, v in zip(self.graph._inputs, self.inputs))
+
+    def knows(self, node) -> bool:
+        return all(id(t) in self.values for t in node.output_tensors)
+
+    def learn(self, node, made) -> None:
+        self.nodes.append(node)
+        self.values.update((id(t), value) for t, value in zip(node.output_tensors, made))
+        self.known += zip(node.output_tensors, made)
 
 
 class Tracer:
@@ -54,44 +73,52 @@ class Tracer:
     def __init__(self, keras, builder: Builder):
         self.keras = keras
         self.builder = builder
-        self.table = keras_ops.table(keras)
+        self.table = keras_ops.layers_of(keras)
+        self.operations = keras_ops.operations(keras)
+        self.written = keras_ops.written_activations(keras)
         self.variables: dict[int, Value] = {}
         self.walks: list[Walk] = []
         self.turned: list[tuple[str, str, list[int]]] = []
         self.flips: list[tuple] = []
+        self.packed: dict[str, keras_masks.Packed] = {}
 
     def input(self, name: str, shape, dtype: str) -> Value:
         """An input of the network; its first axis is "batch" where Keras leaves it open."""
         ident = re.sub(r"\W", "_", name)
         sizes = [(f"{ident}_{axis}" if axis else "batch") if size is None else int(size)
                  for axis, size in enumerate(shape)]
-        kind = "bool" if dtype == "bool" else "int64" if "int" in dtype else "float32"
-        return Value(self.builder.input(name, kind, sizes), tuple(sizes), dtype)
+        return Value(self.builder.input(name, kind(dtype), sizes), tuple(sizes), dtype)
 
-    def walk(self, graph, values: list[Value], prefix: str = "", *, traced=False, only: str = ""):
+    def walk(self, graph, values: list[Value], prefix: str = "", *, traced=False, live=None,
+             only: str = ""):
         """Emit the nodes of a `keras.Function` for `values` as its inputs; its outputs, structured.
 
-        In a graph that was `traced` here, operations are named for what they do: Keras numbered
-        them while tracing.  With `only`, a graph of one operation gives its node that name.
+        With `only` the operation that makes the graph's one output is called so.
         """
-        known = {id(t): value for t, value in zip(graph._inputs, values)}
-        walk = Walk(graph, values)
+        walk = Walk(graph, values, prefix, traced, traced if live is None else live)
         self.walks.append(walk)
-        nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True)
-                 for node in graph._nodes_by_depth[depth] if not node.is_input]
-        masks = _masks(nodes)
-        for node in nodes:
-            if masks.issuperset(map(id, node.output_tensors)):
-                known.update((id(t), Value("", (), t.dtype, True)) for t in node.output_tensors)
-                continue
-            path = only if only and len(nodes) == 1 else self._path(node.operation, prefix, traced)
-            made = self.keras.tree.flatten(self.apply(node, path, known))
-            known.update((id(t), value) for t, value in zip(node.output_tensors, made))
-            walk.known += zip(node.output_tensors, made)
-        return self.keras.tree.map_structure(lambda t: known[id(t)], graph._outputs_struct)
+        last = graph._outputs[0]._keras_history.operation if only and len(graph._outputs) == 1 \
+            else None
+        self.steps(walk, graph, last, only)
+        return self.keras.tree.map_structure(lambda t: walk.values[id(t)], graph._outputs_struct)
 
-    def apply(self, node, path: str, known: dict):
+    def steps(self, walk: Walk, graph, last=None, only: str = "") -> None:
+        """Emit those nodes of a graph over the inputs of a walk that the walk does not know yet."""
+        for depth in sorted(graph._nodes_by_depth, reverse=True):
+            for node in graph._nodes_by_depth[depth]:
+                if node.is_input or walk.knows(node):
+                    continue
+                whole = node.operation is last and node.output_tensors[0] is graph._outputs[0]
+                path = only if whole else self._path(node.operation, walk.prefix, walk.traced)
+                lost = keras_masks.are_lost(walk, node)
+                made = self.keras.tree.flatten(self.apply(node, path, walk))
+                made = keras_masks.attach(self, walk, node, made, lost)
+                walk.learn(node, made)
+
+    def apply(self, node, path: str, walk: Walk):
         """Emit one call of the graph; its value or values."""
+        known = walk.values
+
         def known_of(item):
             return known[id(item)] if isinstance(item, self.keras.KerasTensor) else item
 
@@ -99,38 +126,25 @@ class Tracer:
         kwargs = {key: item for key, item in node.arguments.kwargs.items()
                   if item is not None and not (key == "training" and item is False)}
         args, kwargs = by_name(node.operation, list(node.arguments.args), kwargs)
+        if walk.live:
+            kwargs = keras_masks.without_lost(self.keras, known, args, kwargs)
+            node.arguments.kwargs.update({key: kwargs[key] for key in MASKS if key in kwargs
+                                          and key in node.arguments.kwargs})  # as taps run it
         call = Call(self, path, node.operation, fill(known_of, args), fill(known_of, kwargs),
                     node.output_tensors)
+        if isinstance(node.operation, self.keras.Layer):
+            keras_masks.populate(call)
         problem = self._problem(call)
-        if problem:
-            return call.refuse(problem)
-        padded = next((v for v in call.tensors() if v.pads), None)
-        if padded and self.handler(call.operation) and not self._flag(call, "takes_zeros"):
-            return self.refuse_zeros(call, padded)
-        made = self.emit(call)
-        masked = self._mask_behind(call)
-        for value in self.keras.tree.flatten(made) if masked else ():
-            value.masked = masked
-        return made
-
-    def refuse_zeros(self, call: Call, x: Value):
-        """Refuse the ZeroPadding layer whose zeros a call cannot take in."""
-        path, cls = x.padded_by
-        self.builder.refuse(path, cls, "zeros that no convolution takes in")
-        return call.broken()
+        return call.refuse(problem) if problem else self.emit(call)
 
     def finish(self, outputs: list[Value], names: list[str]):
         """The graph with these outputs under these names; the values of all walks keep in step.
 
-        Pairs of transposes between channels-last layers go.
+        Nodes that nobody reads go, and pairs of transposes between channels-last layers.
         """
-        for value in outputs:
-            if value.pads:
-                self.builder.refuse(*value.padded_by, "zeros that no convolution takes in")
-            elif value.broken and not self.builder.problems:
-                self.builder.refuse("the model", "Model", "returns a mask")
         keras_recurrent.keep_one_order(self.builder.graph, self.flips, [v.name for v in outputs])
         graph = self.builder.finish([value.name for value in outputs], names)
+        layout.drop_unread(graph)
         now = self.builder.renamed
         for value in {id(v): v for walk in self.walks for _, v in walk.known}.values():
             value.name = now.get(value.name, value.name)
@@ -144,15 +158,6 @@ class Tracer:
         """Note that one value is another with its axes in the order `perm`."""
         self.turned.append((made.name, of.name, list(perm)))
 
-    def _mask_behind(self, call: Call) -> str:
-        """Which layer's mask travels on behind a call; an operation that is no layer loses it."""
-        operation = call.operation
-        if getattr(operation, "mask_zero", False):
-            return call.path
-        if not getattr(operation, "supports_masking", False):
-            return ""
-        return next((v.masked for v in call.tensors() if v.masked), "")
-
     def _flag(self, call: Call, name: str) -> bool:
         return getattr(self.handler(call.operation), name, False)
 
@@ -165,20 +170,31 @@ class Tracer:
                 call.args.append(call.kwargs.pop(next(iter(call.kwargs))))
             return handler(call)
         if isinstance(operation, self.keras.Layer):
-            graph = graph_of(operation)
-            if graph is not None:
-                values = self._inputs_of(graph, call)
-                return self.walk(graph, values, call.path) if values else \
-                    call.refuse("inputs under other names than the model's")
-        elif type(operation).__module__.startswith("keras."):
+            if graph_of(operation) is not None:
+                return self._nested(call, graph_of(operation))
+        elif is_keras(type(operation)):
             return call.refuse(f"keras.ops.{_snake(type(operation).__name__)}")
         return self.expand_call(call)
+
+    def _nested(self, call: Call, graph):
+        """Walk the graph that a model brings; masks that come in change what its layers do."""
+        values = self._inputs_of(graph, call)
+        if not values:
+            return call.refuse("inputs under other names than the model's")
+        values = keras_masks.given(self.keras, values, call.kwargs)
+        if not any(value.mask for value in values):
+            return self.walk(graph, values, call.path)
+        recorded = self.record(lambda *symbols: graph._run_through_graph(symbols), values, {},
+                               call.path)
+        if recorded is None:
+            return call.broken()
+        return self.walk(*recorded, call.path, live=True)
 
     def _inputs_of(self, graph, call: Call) -> list[Value] | None:
         """The values for a nested model's inputs: in order, or by the names in a dict."""
         given = call.args[0] if call.args else None
         if not isinstance(given, dict):
-            return call.tensors()
+            return [item for item in self.keras.tree.flatten(call.args) if isinstance(item, Value)]
         own = graph._inputs_struct
         names = sorted(own) if isinstance(own, dict) else \
             [t._keras_history.operation.name for t in graph._inputs]
@@ -186,6 +202,9 @@ class Tracer:
 
     def handler(self, operation):
         """The table's entry for an operation; a subclass that adds no behaviour is its parent."""
+        if not isinstance(operation, self.keras.Layer):
+            cls = type(operation)
+            return self.operations.get(cls.__name__) if is_keras(cls) else None
         for cls in type(operation).__mro__:
             if cls in self.table:
                 return self.table[cls]
@@ -196,11 +215,13 @@ class Tracer:
     def expand_call(self, call: Call):
         """Trace a call; a layer of Keras's own that fails is one problem, not those inside it."""
         before = len(self.builder.problems)
-        made = self.expand(call.operation, call.args, call.kwargs, call.path)
-        cls = type(call.operation)
-        if len(self.builder.problems) > before and cls.__module__.startswith("keras."):
+        own = is_keras(type(call.operation))
+        made = self.expand(call.operation, call.args, call.kwargs, call.path,
+                           only=call.path if own else "")
+        if len(self.builder.problems) > before and own:
+            why = self.builder.problems[before].operation
             del self.builder.problems[before:]
-            return call.refuse(f"keras.layers.{cls.__name__}")
+            return call.refuse(f"keras.layers.{type(call.operation).__name__}: {why}")
         return made if made is not None else call.broken()
 
     def expand(self, operation, args, kwargs, path: str, only: str = ""):
@@ -211,25 +232,38 @@ class Tracer:
     def record(self, operation, args, kwargs, path: str):
         """The graph of a layer's call, or of a function, and the values for its inputs."""
         function = getattr(operation, "call", operation)
+        function = next((new for old, new in self.written if function is old), function)
         values, symbols = [], []
 
         def symbol_of(item):
             if not isinstance(item, Value):
                 return item
             values.append(item)
-            sizes = [size if isinstance(size, int) else None for size in item.shape]
-            symbols.append(self.keras.Input(batch_shape=sizes, dtype=item.dtype))
-            return symbols[-1]
+            symbol = self.symbol(item)
+            symbols.append(symbol)
+            if item.mask and not item.lost:
+                values.append(item.mask())
+                symbols.append(self.symbol(values[-1]))
+                symbol._keras_mask = symbols[-1]
+            return symbol
 
         fill = self.keras.tree.map_structure
         args, kwargs = fill(symbol_of, list(args)), fill(symbol_of, dict(kwargs))
         if getattr(operation, "_call_has_training_arg", False):
             kwargs["training"] = False
         try:
-            return self.keras.Function(symbols, function(*args, **kwargs)), values
+            with keras_variables.symbolic(self.keras):
+                outputs = function(*args, **kwargs)
+            return keras_variables.function(self.keras, symbols, outputs), values
         except Exception as error:  # any error of the user's own code may come
-            self.builder.refuse(path or "the model", type(operation).__name__, _why(error))
+            free = any(None in symbol.shape[1:] for symbol in symbols)
+            self.builder.refuse(path or "the model", type(operation).__name__, _why(error, free))
             return None
+
+    def symbol(self, value: Value):
+        """A symbolic tensor that stands for a value."""
+        sizes = [size if isinstance(size, int) else None for size in value.shape]
+        return self.keras.Input(batch_shape=sizes, dtype=value.dtype)
 
     def value(self, item, dtype: str, path: str) -> Value:
         """An operand as a value: variables, arrays and numbers become constants."""
@@ -259,14 +293,13 @@ class Tracer:
     def _problem(self, call: Call) -> str:
         """What forbids any call, whatever its operation: training, masks, precision, integers."""
         operation, values = call.operation, call.tensors()
-        if call.kwargs.get("training"):
+        handler, nested = self.handler(operation), graph_of(operation) is not None
+        if call.kwargs.get("training") and not getattr(handler, "any_mode", False):
             return "training=True"
-        mask = next((v.masked for v in values if v.masked), "")
-        if mask and self._uses_masks(operation):
-            return f"uses the mask that {mask} makes"
         given = next((key for key in MASKS if any(
             item is not None for item in self.keras.tree.flatten(call.kwargs.get(key)))), "")
-        if given and not mask and (self.handler(operation) or graph_of(operation) is not None):
+        layer = isinstance(operation, self.keras.Layer)
+        if given and layer and handler and not getattr(handler, "takes_mask", False):
             return f"is given a mask ({given})"
         policy = getattr(operation, "dtype_policy", None)
         if policy is not None and policy.compute_dtype != policy.variable_dtype:
@@ -275,26 +308,13 @@ class Tracer:
             return f"quantized to {operation.quantization_mode}"
         if getattr(operation, "lora_enabled", False):
             return "LoRA weights beside the kernel: merge them first"
-        if self._flag(call, "any_dtype") or graph_of(operation) is not None:
+        if getattr(handler, "any_dtype", False) or handler is None or nested:
             return ""
         dtypes = {t.dtype for t in call.symbols}
-        if not isinstance(operation, self.keras.Layer):
+        if not layer:
             dtypes |= {value.dtype for value in values}
         odd = sorted(d for d in dtypes if "float" not in d)
         return f"works on {', '.join(odd)} values" if odd else ""
-
-
-    def _uses_masks(self, operation) -> bool:
-        """Whether a layer works otherwise on a value that has a mask."""
-        attention = (self.keras.layers.MultiHeadAttention, self.keras.layers.GroupQueryAttention)
-        return isinstance(operation, attention) or getattr(operation, "_call_has_mask_arg", False) \
-            and graph_of(operation) is None
-
-
-def _masks(nodes) -> set[int]:
-    """The symbolic tensors that are masks of others, which travel by themselves."""
-    found = (getattr(t, "_keras_mask", None) for node in nodes for t in node.output_tensors)
-    return {id(mask) for mask in found if mask is not None}
 
 
 def by_name(operation, args: list, kwargs: dict) -> tuple[list, dict]:
@@ -304,6 +324,11 @@ def by_name(operation, args: list, kwargs: dict) -> tuple[list, dict]:
     more = {key: item for key, item in zip(names[first:], args[first:])
             if item is not None and not (key == "training" and item is False)}
     return args[:first], {**kwargs, **more}
+
+
+def is_keras(cls) -> bool:
+    """Whether a class is one of Keras's own."""
+    return cls.__module__.startswith("keras.")
 
 
 def dotted(path: str) -> str:
@@ -326,9 +351,11 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _why(error: Exception) -> str:
-    """One line on code that symbolic tensors cannot run."""
+def _why(error: Exception, free: bool) -> str:
+    """One line on code that symbolic tensors cannot run; `free`: some have sizes that are open."""
     line = one_line(error)
     if "KerasTensor" in line and "TensorFlow" in line:
         return "calls TensorFlow directly: use keras.ops"
+    if free and "None" in line:
+        return f"its call wants a size that is free: give the network a fixed one ({line})"
     return f"its call cannot be traced: {line}"

@@ -37,6 +37,16 @@ def cancel_transposes(graph: Graph, keep=()) -> Graph:
     return graph
 
 
+def drop_unread(graph: Graph) -> None:
+    """Take out nodes whose tensors nobody reads; those with weights stay, which may be tied."""
+    wanted, kept = set(graph.outputs), []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs) or node.tensors and node.op != "constant":
+            kept.append(node)
+            wanted.update(name for name in node.inputs if name)
+    graph.nodes = kept[::-1]
+
+
 def _read_past(graph: Graph) -> None:
     """Point every input that is a transpose of a transpose, undone, at what was there before."""
     same: dict[str, str] = {}

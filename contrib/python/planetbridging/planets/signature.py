@@ -26,7 +26,7 @@ FARTHEST = 4096
 """The greatest size for which a mask is computed to see what it is."""
 
 NOT_INPUTS = {"self", "training", "train", "is_training", "mask", "deterministic", "rngs",
-              "use_running_average", "out_sharding"}
+              "use_running_average", "update_stats", "out_sharding"}
 """Parameters of a network's call that steer it and are no tensors of the graph."""
 
 
@@ -60,22 +60,29 @@ class Binding:
         return positional, named
 
 
-def inputs_of(function) -> tuple[list[str], list[str], bool]:
-    """Parameters for tensors: those required, all of them, and whether any number may follow."""
+def inputs_of(function, also=()) -> tuple[list[str], list[str], bool]:
+    """Parameters for tensors: those required, all of them, and whether any number may follow.
+
+    `also` names parameters that are inputs although their names are of `NOT_INPUTS`.
+    """
     required, every, more = [], [], False
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
             more = True
-        elif parameter.kind is not parameter.VAR_KEYWORD and parameter.name not in NOT_INPUTS:
+        elif parameter.kind is not parameter.VAR_KEYWORD and (parameter.name not in NOT_INPUTS
+                                                              or parameter.name in also):
             every.append(parameter.name)
             if parameter.default is parameter.empty:
                 required.append(parameter.name)
     return required, every, more
 
 
-def bind(function, example) -> Binding:
-    """Match `example` (an array, a list in order, a dict by name) to the function's parameters."""
-    required, every, more = inputs_of(function)
+def bind(function, example, also=()) -> Binding:
+    """Match `example` (an array, a list in order, a dict by name) to the function's parameters.
+
+    `also` is as in `inputs_of`.
+    """
+    required, every, more = inputs_of(function, also)
     if not isinstance(example, dict):
         arrays = example if isinstance(example, (list, tuple)) else [example]
         if len(arrays) > len(every) and not more:

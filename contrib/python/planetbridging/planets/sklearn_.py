@@ -1,23 +1,31 @@
-"""scikit-learn: MLPClassifier, MLPRegressor, and pipelines of StandardScaler in front of them.
+"""scikit-learn: perceptrons, linear models, scalers, PCA, distances to clusters, and what is made
+of them: Pipeline, ColumnTransformer, TransformedTargetRegressor.
 
-There is no graph to trace: `Pipeline.steps` is the order, fitted attributes are the weights.
-`coefs_[n]` is always [in, out]; all arrays keep the dtype of the data the model was fitted on.
+There is no graph to trace: `Pipeline.steps` is the order, fitted attributes are the weights (what
+each estimator computes of them is in `sklearn_parts.py` and `sklearn_models.py`).  All arrays keep
+the dtype of the data the model was fitted on.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Builder, BridgeError, Graph, bind_inputs
+from ..graph import BridgeError, Builder, Graph, UsageError, bind_inputs
 from . import installed_version
 from .signature import one_line
 
 MODULE = "sklearn"
 VERSIONS = {"sklearn": ["1.9"]}
 
-ACTIVATIONS = {"identity": None, "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
-SUPPORTED = ["MLPClassifier", "MLPRegressor (identity output)", "StandardScaler",
-             "Pipeline of these"]
+SUPPORTED = ["MLPClassifier", "MLPRegressor", "LinearRegression, Ridge, Lasso, ElasticNet and "
+             "other linear regressors", "LogisticRegression", "SGDClassifier and SGDRegressor",
+             "LinearSVC and LinearSVR", "Perceptron", "RidgeClassifier", "StandardScaler",
+             "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "Normalizer", "PCA", "TruncatedSVD",
+             "KMeans", "FunctionTransformer of NumPy's functions",
+             "Pipeline, ColumnTransformer and TransformedTargetRegressor of these"]
+
+METHODS = ("predict_proba", "decision_function", "predict", "transform")
+"""What an estimator is asked for: the first of these that it has."""
 
 
 def owns(obj) -> bool:
@@ -30,36 +38,70 @@ def owns(obj) -> bool:
 def emit(obj, *, example=None, name=None) -> Graph:
     """The fitted estimator as a graph: input "x" [batch, features], output "y".
 
-    "y" is `predict_proba` of a classifier, `predict` of a regressor, `transform` of scalers alone.
+    "y" is what `answer` says: probabilities or decisions of a classifier, predictions of a
+    regressor, `transform` of all else.
     """
+    builder, tensor, _ = _emitted(obj, name)
+    graph = builder.finish([tensor], ["y"])
+    graph.labels = class_labels(_last(obj))
+    return graph
+
+
+def _emitted(obj, name=None):
+    """(builder, the tensor of the answer, [(node's tensor, function of x) ...])."""
+    from . import sklearn_parts
+
     versions = {package: installed_version(package) for package in ("sklearn", "numpy")}
     builder = Builder("sklearn", versions, name or type(obj).__name__.lower(), SUPPORTED)
-    tensor = builder.input("x", "float32", ["batch", width(obj)])
-    names = builder.reserve(["y"])
-    *scalers, (last_path, last) = list(steps(obj)) or [("", obj)]
-    for path, step in scalers:
-        tensor = _emit_scaler(builder, tensor, path, step)
-    if is_mlp(last):
-        tensor = _emit_mlp(builder, tensor, last_path, last)
-    else:
-        tensor = _emit_scaler(builder, tensor, last_path, last)
-    graph = builder.finish([tensor], names)
-    graph.labels = class_labels(last)
-    return graph
+    walk = sklearn_parts.Walk(builder)
+    wide = width(obj)
+    tensor = builder.input("x", "float32", ["batch", wide])
+    builder.reserve(["y"])
+    tensor = walk.emit("", obj, tensor, wide)[0]
+    return builder, tensor, walk.taps
 
 
 def native(obj, inputs) -> dict[str, np.ndarray]:
     """What scikit-learn itself answers for inputs {"x": [batch, features]}, as {"y": ...}."""
     x = bind_inputs(["x"], inputs)["x"]
-    for method in ("predict_proba", "predict", "transform"):
-        if hasattr(obj, method):
-            return {"y": np.asarray(_answer(obj, method, x))}
-    raise BridgeError(f"{type(obj).__name__} has none of predict_proba, predict, transform")
+    return {"y": answer(obj, x)}
 
 
-def _answer(obj, method: str, x):
+def taps(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
+    """What the parts of the estimator make on the way, by the tensors of the graph.
+
+    Each part transforms what those before it made; the layers of a perceptron, which scikit-learn
+    computes in one call, are computed anew from its weights.
+    """
+    if precision != "float32":
+        raise UsageError("sklearn computes in the precision of its own weights: "
+                         f"{precision} cannot be asked for")
+    x = np.asarray(bind_inputs(["x"], inputs)["x"])
+    builder, tensor, found = _emitted(obj)
+    graph = builder.finish([tensor], ["y"])
+    names = {old: builder.renamed.get(old, old) for old, _ in found}
+    made = {names[old]: np.asarray(_answer(function, x, obj)) for old, function in found}
+    known = {name for node in graph.nodes for name in node.outputs}
+    return {name: array for name, array in made.items() if name in known} | {"y": answer(obj, x)}
+
+
+def answer(obj, x) -> np.ndarray:
+    """The first of `METHODS` that the estimator has, of x [batch, features]."""
+    return np.asarray(_answer(getattr(obj, method(obj)), x, obj))
+
+
+def method(obj) -> str:
+    """The name of the method that answers, or BridgeError."""
+    clusters = hasattr(_last(obj), "cluster_centers_")
+    for name in METHODS:
+        if hasattr(obj, name) and not (name == "predict" and clusters):
+            return name
+    raise BridgeError(f"{type(obj).__name__} has none of {', '.join(METHODS)}")
+
+
+def _answer(function, x, obj):
     try:
-        return getattr(obj, method)(x)
+        return function(x)
     except (TypeError, ValueError) as error:  # what scikit-learn says of inputs that do not fit
         raise BridgeError(f"{type(obj).__name__} cannot run these inputs: {one_line(error)}") \
             from error
@@ -77,91 +119,29 @@ def load_trusted(path: str):
         raise BridgeError(f"{path}: cannot be loaded: {one_line(error)}") from error
 
 
-def steps(obj, prefix=""):
-    """(path, estimator) in order of execution, nested pipelines opened, "passthrough" left out."""
-    from sklearn.pipeline import Pipeline
-
-    if not isinstance(obj, Pipeline):
-        yield prefix, obj
-        return
-    for step_name, step in obj.steps:
-        if step is not None and step != "passthrough":
-            yield from steps(step, f"{prefix}.{step_name}" if prefix else step_name)
-
-
 def width(obj) -> int:
     """Number of features that the fitted estimator takes, or BridgeError if it is not fitted."""
-    for _, step in steps(obj):
-        if hasattr(step, "n_features_in_"):
-            return int(step.n_features_in_)
-        raise BridgeError(f"{type(step).__name__} is not fitted: call fit before emitting it")
-    raise BridgeError("the pipeline has no steps")
+    from sklearn.pipeline import Pipeline
+
+    steps = [step for _, step in obj.steps if step is not None and step != "passthrough"] \
+        if isinstance(obj, Pipeline) else None
+    if steps == []:
+        raise BridgeError("the pipeline has no steps")
+    if steps:
+        return width(steps[0])
+    if not hasattr(obj, "n_features_in_"):
+        raise BridgeError(f"{type(obj).__name__} is not fitted: call fit before emitting it")
+    return int(obj.n_features_in_)
 
 
-def is_mlp(step) -> bool:
-    """Whether `step` is a multi-layer perceptron."""
-    from sklearn.neural_network import MLPClassifier, MLPRegressor
+def _last(obj):
+    """The estimator that answers: a pipeline's last step."""
+    from sklearn.pipeline import Pipeline
 
-    return isinstance(step, (MLPClassifier, MLPRegressor))
+    return _last(obj.steps[-1][1]) if isinstance(obj, Pipeline) else obj
 
 
 def class_labels(step) -> list | None:
-    """The labels behind the columns of `predict_proba`, or None if there are none."""
+    """The labels behind the columns of a classifier's answer, or None if there are none."""
     labels = getattr(step, "classes_", None)
     return None if labels is None else [np.asarray(label).tolist() for label in labels]
-
-
-def _emit_scaler(builder: Builder, x: str, path: str, step) -> str:
-    """(x - mean) / scale with the parts that the scaler has, as constant, sub and div nodes."""
-    from sklearn.preprocessing import StandardScaler
-
-    if not isinstance(step, StandardScaler):
-        builder.refuse(path or "the estimator", type(step).__name__, "not a word of the stream")
-        return x
-    prefix = path or "scaler"
-    for on, op, attribute in ((step.with_mean, "sub", "mean_"), (step.with_std, "div", "scale_")):
-        if on:
-            value = builder.constant(f"{prefix}.{attribute}", getattr(step, attribute),
-                                     source=_source(path, attribute))
-            x = builder.node(f"{prefix}.{op}", op, [x, value])
-    return x
-
-
-def _emit_mlp(builder: Builder, x: str, path: str, mlp) -> str:
-    """Dense layers with the hidden activation between them and `out_activation_` behind."""
-    if not hasattr(mlp, "coefs_"):
-        raise BridgeError(f"{type(mlp).__name__} is not fitted: call fit before emitting it")
-    prefix = path or "layers"
-    last = len(mlp.coefs_) - 1
-    for n, (weight, bias) in enumerate(zip(mlp.coefs_, mlp.intercepts_)):
-        sources = (_source(path, f"coefs_[{n}]"), _source(path, f"intercepts_[{n}]"))
-        x = builder.dense(f"{prefix}.{n}", x, weight, bias, axes=("i", "o"), sources=sources)
-        if n < last:
-            x = _emit_activation(builder, x, f"{prefix}.{n}", mlp, mlp.activation)
-    return _emit_output(builder, x, f"{prefix}.{last}", prefix, mlp)
-
-
-def _emit_activation(builder: Builder, x: str, layer: str, mlp, activation: str) -> str:
-    if activation not in ACTIVATIONS:
-        builder.refuse(layer, type(mlp).__name__, f"activation {activation!r}")
-        return x
-    op = ACTIVATIONS[activation]
-    return x if op is None else builder.node(f"{layer}.{op}", op, [x])
-
-
-def _emit_output(builder: Builder, x: str, layer: str, prefix: str, mlp) -> str:
-    """The output activation and shape of `predict_proba` or `predict`."""
-    if mlp.out_activation_ == "softmax":
-        return builder.node(f"{layer}.softmax", "softmax", [x], {"axis": -1})
-    x = _emit_activation(builder, x, layer, mlp, mlp.out_activation_)
-    if mlp.n_outputs_ > 1:
-        return x
-    if hasattr(mlp, "predict_proba"):
-        one = builder.constant(f"{prefix}.one", np.ones(1, np.float32))
-        other = builder.node(f"{prefix}.complement", "sub", [one, x])
-        return builder.node(f"{prefix}.concat", "concat", [other, x], {"axis": -1})
-    return builder.node(f"{prefix}.ravel", "reshape", [x], {"shape": ["batch"]})
-
-
-def _source(path: str, attribute: str) -> str:
-    return f"{path}.{attribute}" if path else attribute
