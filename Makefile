@@ -117,6 +117,16 @@ demo:
 planets:
 	@contrib/install-deps planets
 
+# For ARCHS='x86_64 aarch64', whatever compiles here; zig is never the user's PYTHON.
+wheel:
+	@PYTHON= contrib/install-deps wheel
+	@PYTHON= contrib/make-wheel $(ARCHS)
+
+# What a stranger makes of the wheels; programs of the other processor run where there is a qemu.
+check-wheel: wheel
+	@contrib/install-deps planets
+	@OUT='$(out)' PYTHON='$(or $(PYTHON),$(CURDIR)/build/planets/bin/python)' test/wheel/run
+
 install: programs
 	mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib' '$(DESTDIR)$(PREFIX)/include'
 	install -m 755 $(programs) '$(DESTDIR)$(PREFIX)/bin'
@@ -131,4 +141,4 @@ install: programs
 clean:
 	rm -rf build
 
-.PHONY: all programs check lint format fuzz bench demo planets install clean
+.PHONY: all programs check lint format fuzz bench demo planets wheel check-wheel install clean

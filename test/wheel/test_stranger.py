@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -81,15 +82,13 @@ class Stranger:
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory):
-    place = tmp_path_factory.mktemp("stranger")
-    for folder in (place, *place.parents):
-        if os.access(folder, os.W_OK) and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    made = Stranger(place)
-    made.lock()
-    yield made
-    run("chmod", "-R", "u+w", made.site)
+def stranger():
+    # Not pytest's own folder: every run of pytest shuts that to others again.
+    with tempfile.TemporaryDirectory(prefix="planetbridging-") as place:
+        made = Stranger(Path(place))
+        made.lock()
+        yield made
+        run("chmod", "-R", "u+w", made.site)
 
 
 @pytest.fixture(scope="module")

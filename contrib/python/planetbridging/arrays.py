@@ -80,6 +80,28 @@ def write_safetensors(arrays: dict[str, np.ndarray], out) -> None:
         out.write(array.tobytes())
 
 
+def read_safetensors(path) -> dict[str, np.ndarray]:
+    """Arrays by name from a .safetensors file; BridgeError if it is none."""
+    data = _read_file(path)
+    size = int.from_bytes(data[:8], "little")
+    names = {name: dtype for dtype, name in SAFETENSORS.items()}
+    try:
+        header = json.loads(data[8:8 + size])
+        header.pop("__metadata__", None)
+        return {name: _tensor(data, 8 + size, item, names) for name, item in header.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BridgeError(f"{path}: is no .safetensors file: {type(error).__name__}: {error}") from None
+
+
+def _tensor(data: bytes, start: int, item: dict, names: dict[str, str]) -> np.ndarray:
+    first, end = item["data_offsets"]
+    dtype = np.dtype(names[item["dtype"]]).newbyteorder("<")
+    if not 0 <= first <= end <= len(data) - start:
+        raise ValueError(f"bytes {first} to {end} of {len(data) - start}")
+    array = np.frombuffer(data[start + first:start + end], dtype).reshape(item["shape"])
+    return array.astype(dtype.newbyteorder("="))
+
+
 def little_endian(array) -> np.ndarray:
     """The same values in C order, little-endian."""
     array = np.asarray(array)

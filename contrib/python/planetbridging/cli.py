@@ -1,4 +1,4 @@
-"""The command line: `python -m planetbridging emit | native | check | ladder`.
+"""The command line: `python -m planetbridging emit | native | check | ladder | demo`.
 
 Exit status: 0 yes or done, 1 the answer is no, 2 usage, 3 data at fault, 4 machine at fault.
 """
@@ -13,7 +13,7 @@ import sys
 import traceback
 import warnings
 
-from . import __version__, api, arrays, checking, planets, spec, stream
+from . import __version__, api, arrays, checking, clash, planets, spec, stream, tour
 from .graph import BridgeError, BridgeWarning, MachineError, UsageError
 from .programs import ProgramError
 
@@ -35,6 +35,11 @@ examples:
   python -m planetbridging native pytorch net:build --input x.npy --taps taps.safetensors > y.npy
   python -m planetbridging check net:build --input x.npy
   python -m planetbridging ladder pytorch net:build --input x.npy
+  python -m planetbridging demo
+
+In Python: planetbridging.check, planetbridging.testing.assert_same for pytest, and the calls of
+openfluke/planetbridging (engines, absorb).  That project has the name planetbridging on PyPI: install
+this package from its file (pip install ./planetbridging-*.whl), never by the bare name.
 
 exit status: 0 yes or done, 1 they differ, 2 usage, 3 the data is at fault, 4 the machine is.
 A framework version other than those this package was checked with is a warning, not an error.
@@ -52,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     # TensorFlow reads this when it is imported, which a user's module may do.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        clash.refuse()
         # What a user's module prints must not end up in a stream: it goes to standard error.
         with contextlib.redirect_stdout(sys.stderr):
             return arguments.command(arguments)
@@ -114,6 +120,11 @@ def make_parser() -> argparse.ArgumentParser:
                         "without, sample by sample, the first 8 of the first axis")
     ladder.add_argument("--timeout", metavar="SECONDS", type=_seconds, default=60.0,
                         help="for each call of Loom (60)")
+    demo = _command(commands, "demo", "take a small network the whole path, then spoil it", tour.run)
+    demo.add_argument("planet", metavar="PLANET", nargs="?", help="sklearn (if it is installed), "
+                      "pytorch, keras, jax, or numpy, which needs no framework")
+    demo.add_argument("--keep", metavar="DIR", help="leave all files in this folder")
+    demo.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 

@@ -1,6 +1,7 @@
 """What `make demo` needs of Python: a network trained on scikit-learn's digits, and a way to spoil it.
 
   python -m planetbridging.demo train PLANET          network and test set, into the current folder
+  python -m planetbridging.demo numpy                 a network that needs no framework, and its answers
   python -m planetbridging.demo flip x.npy < a > b    a stream with its largest useful weight negated
   python -m planetbridging.demo score y.npy LABELS    how often the greatest output is the right one
 
@@ -143,6 +144,20 @@ def train_jax(x, y) -> None:
 TRAINERS = {"sklearn": train_sklearn, "pytorch": train_pytorch, "keras": train_keras, "jax": train_jax}
 
 
+def write_numpy() -> None:
+    """The dense bedrock's network as stream and NumPy formulas: net.stream, x.npy, native.npy."""
+    from . import speaking, stream
+    from .bedrock import facts as fact
+
+    facts = fact.of("dense")
+    spoken = speaking.formulas(facts, facts.model("mlp_32_64_32_16_8_relu"))
+    with open("net.stream", "wb") as out:
+        stream.write(spoken.graph, out)
+    np.save("x.npy", *spoken.inputs.values())
+    np.save("native.npy", spoken.native)
+    print(f"numpy {np.__version__}: a network 32-64-32-16-8, {len(spoken.native)} samples")
+
+
 def flip(document: StreamDocument, x: np.ndarray) -> str:
     """Negate the largest weight of the first layer that an input not always zero reaches; its name."""
     name = next(node["name"] for node in document.nodes if node["op"] == "dense")
@@ -154,7 +169,10 @@ def flip(document: StreamDocument, x: np.ndarray) -> str:
     old = weight[row, column]
     weight[row, column] = -old
     document.alter(name, "weight", travelled)
-    return (f"layer {name}: weight[{row}, {column}], from pixel ({column // SIDE}, {column % SIDE}) "
+    source = f"pixel ({column // SIDE}, {column % SIDE})"
+    if weight.shape[1] != SIDE * SIDE:
+        source = f"input {column}"
+    return (f"layer {name}: weight[{row}, {column}], from {source} "
             f"to unit {row}, was {old:.9g} and is now {-old:.9g}")
 
 
@@ -171,7 +189,7 @@ def score(outputs: str, labels: str) -> None:
     print(f"{outputs}: {right.sum()} of {len(right)} digits right, {100 * right.mean():.1f} %")
 
 
-COMMANDS = {"train": (train, 1), "flip": (run_flip, 1), "score": (score, 2)}
+COMMANDS = {"train": (train, 1), "numpy": (write_numpy, 0), "flip": (run_flip, 1), "score": (score, 2)}
 
 
 def main(argv: list[str]) -> int:

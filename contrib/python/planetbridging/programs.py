@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from .graph import BridgeError, MachineError
@@ -22,21 +23,33 @@ class ProgramError(Exception):
 
 
 def find(program: str) -> str:
-    """Path of a Loom program: in $PLANETBRIDGING_BIN, or else in PATH or build/bin of our checkout."""
+    """Path of a Loom program: in $PLANETBRIDGING_BIN, or else in PATH, beside this Python, or in
+    build/bin of our checkout.  A path is taken as it is.
+    """
+    if os.path.dirname(program):
+        if os.path.isfile(program) and os.access(program, os.X_OK):
+            return program
+        raise MachineError(f"{program}: no such program")
     named = os.environ.get(ENVIRONMENT)
     if named:
         found = shutil.which(program, path=named)
         if not found:
             raise MachineError(f"{program} not found in {named}, which ${ENVIRONMENT} names")
         return found
-    folders = [os.environ.get("PATH", "")]
-    folders += [str(parent / "build" / "bin") for parent in Path(__file__).resolve().parents]
-    for folder in filter(None, folders):
+    for folder in filter(None, [os.environ.get("PATH", ""), *beside()]):
         found = shutil.which(program, path=folder)
         if found:
             return found
-    raise MachineError(f"{program} not found in ${ENVIRONMENT}, PATH or build/bin: "
-                       f"run make, then set {ENVIRONMENT} to the folder with the programs")
+    raise MachineError(f"{program} not found in ${ENVIRONMENT}, PATH, beside this Python or in "
+                       f"build/bin: run make, then set {ENVIRONMENT} to the folder with the programs")
+
+
+def beside() -> list[str]:
+    """Where pip puts programs (for everybody, for one user, with --target), then build/bin above."""
+    above = Path(__file__).resolve().parents
+    return [os.path.dirname(sys.executable), sysconfig.get_path("scripts"),
+            sysconfig.get_path("scripts", f"{os.name}_user"), str(above[1] / "bin"),
+            *(str(parent / "build" / "bin") for parent in above)]
 
 
 def run(program: str, arguments: list[str], *, stdin: str | None = None, stdout: str | None = None,

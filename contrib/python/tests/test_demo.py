@@ -34,7 +34,7 @@ def small_network(axes):
 def test_the_largest_weight_of_an_input_in_use_is_negated(axes):
     document = small_network(axes)
     said = demo.flip(document, np.array([[1, 0, 2], [0, 0, 1]], np.float32))
-    assert said == "layer a: weight[0, 2], from pixel (0, 2) to unit 0, was -3 and is now 3"
+    assert said == "layer a: weight[0, 2], from input 2 to unit 0, was -3 and is now 3"
     weight = document.array("a", "weight")
     np.testing.assert_array_equal(weight if axes == ("o", "i") else weight.T, [[1, 9, 3], [2, 0, 1]])
 

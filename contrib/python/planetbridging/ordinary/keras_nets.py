@@ -7,7 +7,7 @@ from keras import layers
 
 
 class Block(layers.Layer):
-    """x [b, s, width] to the same: attention and two dense layers, each behind a norm and beside a skip.
+    """x [b, s, width] to the same: attention and two dense layers, behind norms and beside skips.
 
     Padded places, by the mask that x carries, are seen by none; with `causal` none sees a later one.
     """
@@ -34,7 +34,7 @@ class Block(layers.Layer):
         return x + self.down(self.up(self.norms[1](x)))
 
     def get_config(self):
-        own = {"heads": self.heads, "key_dim": self.key_dim, "hidden": self.hidden, "causal": self.causal}
+        own = {name: getattr(self, name) for name in ("heads", "key_dim", "hidden", "causal")}
         return {**super().get_config(), **own}
 
 
@@ -57,7 +57,7 @@ class Positions(layers.Layer):
 
 
 def classifier(words: int, length: int, width: int, classes: int) -> keras.Model:
-    """Ids [b, length], 0 being padding, to logits [b, classes]: two blocks, averaged over real places."""
+    """Ids [b, length], 0 being padding, to logits [b, classes]: two blocks, the mean of real places."""
     ids = keras.Input((length,), dtype="int64", name="ids")
     x = layers.Embedding(words, width, mask_zero=True, name="embed")(ids)
     x = Positions(length, name="positions")(x)

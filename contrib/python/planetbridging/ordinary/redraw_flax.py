@@ -64,7 +64,7 @@ def drawn(name: str, keys: list[str], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def settled(module: linen.Module, variables: dict, name: str, inputs: dict[str, np.ndarray]) -> dict:
-    """The variables with the mean and variance of what reaches batch norms in BATCHES seeded batches."""
+    """The variables, batch norms' statistics being those of BATCHES seeded batches."""
     for batch in range(BATCHES if "batch_stats" in variables else 0):
         given = {key: drawing.normal(f"{name} batch {batch} {key}", (16, *x.shape[1:]))
                  for key, x in inputs.items()}

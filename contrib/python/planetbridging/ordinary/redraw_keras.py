@@ -53,7 +53,8 @@ def terms(slot: str, shape: tuple[int, ...], layer: keras.Layer) -> int:
     if isinstance(layer, layers.EinsumDense):
         kernel, out = layer.equation.split(",")[1].split("->")
         return math.prod(size for axis, size in zip(kernel, shape) if axis not in out)
-    if isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D)) or slot == "depthwise_kernel":
+    depthwise = isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D))
+    if depthwise or slot == "depthwise_kernel":  # [k..., channel, filters of each]
         return math.prod(shape[:-2])
     return math.prod(shape[:-1])
 

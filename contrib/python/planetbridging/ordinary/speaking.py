@@ -27,7 +27,7 @@ from ..planets.signature import one_line
 from .row import MODULES, Row
 
 SPEAKERS = ("*.py", "planets/*.py", "composed/*.py", "bedrock/own/drawing.py", "ordinary/row.py",
-            "ordinary/speaking.py", "ordinary/*_rows.py", "ordinary/redraw_*.py")
+            "ordinary/speaking.py", "ordinary/*_nets.py", "ordinary/*_rows.py", "ordinary/redraw_*.py")
 """The modules of the package that decide what a planet says."""
 
 
@@ -84,7 +84,7 @@ def write(place: str, row: Row) -> None:
         os.makedirs(folder)
         put(os.path.join(folder, "input.npz"), dict(zip(names, inputs.values())))
         for precision in ("float64", "float32"):
-            found = module.taps(network, inputs, precision=precision)
+            found = planets.taps(row.planet, network, inputs, precision, example=row.inputs(0))
             put(os.path.join(folder, f"taps{precision[5:]}.npz"), found)
     count = sum(t.array.size for t in stream.tensors_of(graph))
     about = {"key": key(row), "versions": graph.versions, "source": row.source, "planet": row.planet,

@@ -136,12 +136,14 @@ def softmax_last(scores: Bounded) -> Bounded:
     """exp of what the greatest is subtracted from, over the sum of it; -inf weighs nothing.
 
     What is subtracted is the same number everywhere and cancels, so that its own error counts not.
+    Where there is nothing but -inf, nothing weighs anything.
     """
     gone = np.isneginf(scores.v)
-    lower = np.where(gone, 0, scores.v - scores.v.max(axis=-1, keepdims=True))
+    nothing = gone.all(axis=-1, keepdims=True)
+    lower = np.where(gone, 0, scores.v - np.where(nothing, 0, scores.v.max(axis=-1, keepdims=True)))
     e = increasing(np.exp, Bounded(lower, scores.e + U * (np.abs(lower) + scores.e)))
     e = Bounded(np.where(gone, 0, e.v), np.where(gone, 0, e.e))
-    return e / total(e)
+    return e / chosen(nothing, exact(np.ones(nothing.shape)), total(e))
 
 
 def softmax(p, w, x):
@@ -307,8 +309,13 @@ def attended(p, q, k, v, mask):
     if p["causal"]:
         hidden = hidden | np.triu(np.ones(scores.v.shape[-2:], bool), 1)
     scores = scores + added if p["mask"] == "add" else scores
-    scores = Bounded(np.where(hidden, -np.inf, scores.v), np.where(hidden, 0, scores.e))
-    return products(np.matmul, softmax_last(scores), v, scores.v.shape[-1])
+    hidden = np.broadcast_to(hidden, scores.v.shape)
+    nothing = hidden.all(axis=-1, keepdims=True)
+    fill = np.where(nothing & (p["fill"] != "-inf"), 0, -np.inf)  # hidden alike is seen alike
+    scores = Bounded(np.where(hidden, fill, scores.v), np.where(hidden, 0, scores.e))
+    made = products(np.matmul, softmax_last(scores), v, scores.v.shape[-1])
+    blind = nothing & (p["fill"] == "-inf") & (p["empty"] == "nan")
+    return Bounded(np.where(blind, np.nan, made.v), made.e)
 
 
 def swiglu(p, w, x):
@@ -333,7 +340,8 @@ def moved(operation):
 
 RULES = {
     **STEPS, **PLACES, "gru": gru, "groupnorm": groupnorm, "instancenorm": groupnorm,
-    "scaled_dot_product_attention": scaled_dot_product_attention, "dense": dense, **dict.fromkeys(("conv1", "conv2", "conv3"), convolution),
+    "scaled_dot_product_attention": scaled_dot_product_attention, "dense": dense,
+    **dict.fromkeys(("conv1", "conv2", "conv3"), convolution),
     **dict.fromkeys(("maxpool1", "maxpool2", "maxpool3"), maxpool),
     **dict.fromkeys(("avgpool1", "avgpool2", "avgpool3"), avgpool),
     "global_avgpool": global_pool, "global_maxpool": lambda p, w, x: global_pool(p, w, x, True),
@@ -341,7 +349,8 @@ RULES = {
     "embedding": embedding, "swiglu": swiglu, "gelu": gelu, "leaky_relu": leaky, "softmax": softmax,
     "linear": lambda p, w, x: x, "relu": lambda p, w, x: relu(x),
     "relu2": lambda p, w, x: relu(x) * relu(x), "tanh": lambda p, w, x: increasing(np.tanh, x),
-    "erf": lambda p, w, x: increasing(erf, x), "sigmoid": lambda p, w, x: sigmoid(x), "silu": lambda p, w, x: x * sigmoid(x),
+    "erf": lambda p, w, x: increasing(erf, x), "sigmoid": lambda p, w, x: sigmoid(x),
+    "silu": lambda p, w, x: x * sigmoid(x),
     "add": lambda p, w, a, b: a + b, "sub": lambda p, w, a, b: a - b, "mul": lambda p, w, a, b: a * b,
     "div": divided, "residual": lambda p, w, x, skip=None: x if skip is None else x + skip,
     "constant": lambda p, w: w["value"],

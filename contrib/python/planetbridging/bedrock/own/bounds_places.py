@@ -25,19 +25,21 @@ def scattered(p, weight, x):
     full = [(size - 1) * s + (k - 1) * d + 1 for size, s, k, d in
             zip(x.shape[-n:], p["stride"], p["kernel"], p["dilation"])]
     y = np.zeros((*x.shape[:-n - 1], p["out_channels"], *full))
-    parts = zip(*(np.split(a, p["groups"], axis) for a, axis in ((weight, 0), (x, -n - 1), (y, -n - 1))))
-    for filters, given, part in parts:
+    channel = -n - 1
+    parts = [np.split(a, p["groups"], axis) for a, axis in ((weight, 0), (x, channel), (y, channel))]
+    for filters, given, part in zip(*parts):
         for tap in np.ndindex(*p["kernel"]):
             at = tuple(slice(t * d, t * d + (size - 1) * s + 1, s) for t, d, s, size in
                        zip(tap, p["dilation"], p["stride"], x.shape[-n:]))
-            part[(..., *at)] += np.moveaxis(np.tensordot(filters[(..., *tap)], given, (1, -n - 1)), 0, -n - 1)
+            made = np.tensordot(filters[(..., *tap)], given, (1, channel))
+            part[(..., *at)] += np.moveaxis(made, 0, channel)
     ends = list(zip(p["pad_low"], p["pad_high"]))
     y = np.pad(y, [(0, 0)] * (y.ndim - n) + [(max(-a, 0), max(-b, 0)) for a, b in ends])
     return y[(..., *(slice(max(a, 0), size - max(b, 0)) for (a, b), size in zip(ends, y.shape[-n:])))]
 
 
 def resize(p, w, x):
-    """Each axis in turn, from the last; frameworks find a place in binary32, which moves it a little."""
+    """Each axis in turn, from the last; places are found in binary32, which moves them a little."""
     for n, size in enumerate(reversed(p["size"])):
         along = x.map(lambda a, n=n: np.moveaxis(a, -1 - n, -1))
         made = nearest(p, along, size) if p["mode"] == "nearest" else between(p, along, size)

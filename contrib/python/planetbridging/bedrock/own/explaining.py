@@ -53,13 +53,13 @@ def used(graph: Graph, inputs: dict, taps: dict, planet: str) -> Used:
 
 
 def part(found: np.ndarray, value) -> float:
-    """The greatest |found - v| / e; where e is 0 the values must be the same."""
+    """The greatest |found - v| / e; where e is 0, or no number is, both must be the same."""
     if found.shape != value.v.shape:
         raise BridgeError(f"a tensor has shape {list(found.shape)}, expected {list(value.v.shape)}")
-    off = np.abs(found - value.v)
+    same = (found == value.v) | (np.isnan(found) & np.isnan(value.v))
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.where(off == 0, 0, off / value.e)
-    return float(ratio.max(initial=0))
+        ratio = np.where(same, 0, np.abs(found - value.v) / value.e)
+    return float(np.nan_to_num(ratio, nan=np.inf, posinf=np.inf).max(initial=0))
 
 
 def slots_of(node: Node) -> Weights:

@@ -1,0 +1,1 @@
+"""Examples that can be run as they lie here; README.md says how."""
