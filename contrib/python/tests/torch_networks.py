@@ -59,6 +59,11 @@ def module(function, **parts):
     return filled(bare(function, **parts))
 
 
+def family(functions: dict):
+    """A module that returns what each function makes of its input, by name."""
+    return bare(lambda s, x: {name: function(x) for name, function in functions.items()})
+
+
 def operations(document):
     return [n["op"] for n in document.nodes]
 
@@ -83,10 +88,10 @@ def loom_words() -> frozenset[str]:
     return frozenset(line.split()[0] for line in listed.splitlines() if line.split())
 
 
-def exact(streamed, net, *inputs):
+def exact(streamed, net, *inputs, loom=1e-6):
     """Emit at the first inputs, run at all of them: NumPy within 1e-12 of torch's float64.
 
-    Loom is within 1e-6 of it, where its programs are built and know the operations; both are
+    Loom is within `loom` of it, where its programs are built and know the operations; both are
     relative to the greatest value, at least 1.  Returns the document.
     """
     graph = emit(net, example=inputs[0])
@@ -95,6 +100,6 @@ def exact(streamed, net, *inputs):
         wide = native(net, given, precision="float64")
         agree(wide, run_numpy(document, given), 1e-12)
         if {node.op for node in graph.nodes} <= loom_words():
-            result = run_check(graph, given, wide, ["--atol", "1e-6"])
+            result = run_check(graph, given, wide, ["--atol", str(loom)])
             assert result, result.report
     return document

@@ -13,23 +13,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.modules import transformer
 
 from ..composed.torch_ import RopeAttention, SwiGLU, ZeroOutsideEmbedding
+from .torch_dims import LeafError
+from .torch_packed import PACK, PAD, Padded, unpacked
 
 TARGET = "planetbridging.leaf.default"
 
 CLASSES = (nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell, nn.MultiheadAttention,
-           nn.MaxPool1d, RopeAttention, SwiGLU, ZeroOutsideEmbedding)
+           nn.MaxPool1d, nn.EmbeddingBag, RopeAttention, SwiGLU, ZeroOutsideEmbedding)
 
 _active: dict[str, "Leaf"] = {}
-
-
-class LeafError(Exception):
-    """A call of a leaf that cannot be recorded: `path`, `cls` and `operation` say which and why."""
-
-    def __init__(self, path: str, module, operation: str):
-        super().__init__(f"{path}: {operation}")
-        self.problem = (path, type(module).__name__, operation)
 
 
 @torch.library.custom_op("planetbridging::leaf", mutates_args=(),
@@ -61,12 +56,27 @@ def opaque(model):
             leaf_.module.forward = functools.wraps(leaf_.original)(functools.partial(leaf_.forward))
         _active.clear()
         _active.update(found)
-        yield found
+        with unpacked(), unasked():
+            yield found
     finally:
         _active.clear()
         _active.update(before)
         for leaf_ in found.values():
             vars(leaf_.module).pop("forward", None)
+
+
+@contextlib.contextmanager
+def unasked():
+    """nn.Transformer's layers do not look into a mask for a hint whether it is causal.
+
+    No record can branch on values; what the mask does is seen from the nodes that make it.
+    """
+    before = transformer._detect_is_causal_mask
+    transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
+    try:
+        yield
+    finally:
+        transformer._detect_is_causal_mask = before
 
 
 def is_leaf(module) -> bool:
@@ -83,6 +93,8 @@ def kind_of(module):
         return Cell
     if isinstance(module, nn.MultiheadAttention):
         return Attention
+    if isinstance(module, nn.EmbeddingBag):
+        return Bag
     return Pool if isinstance(module, nn.MaxPool1d) else Composed
 
 
@@ -96,7 +108,7 @@ class Leaf:
 
     def refuse(self, operation: str):
         """Stop the trace: this call is none of the operation's."""
-        raise LeafError(self.path or "the model", self.module, operation)
+        raise LeafError(self.path or "the model", type(self.module).__name__, operation)
 
     def last_axis(self, x, size: int) -> None:
         """A trace must not record what the module itself would refuse."""
@@ -114,34 +126,47 @@ class Leaf:
 
 
 class Recurrent(Leaf):
-    """RNN, LSTM, GRU: tensors x, h0, c0; results y, h_n, c_n in torch's own layout."""
+    """RNN, LSTM, GRU: tensors x, h0, c0; results y, h_n, c_n in torch's own layout.
+
+    Of packed samples: x [batch, length, width], its states, the lengths; y has zeros from there on.
+    """
 
     def forward(self, input, hx=None):
-        self.last_axis(input, self.module.input_size)
+        packed = isinstance(input, Padded)
+        x = input.samples if packed else input
+        self.last_axis(x, self.module.input_size)
         states = list(hx) if isinstance(hx, (tuple, list)) else [] if hx is None else [hx]
-        self._same_sizes(input, states)
-        y, *last = call([input, *states], self.path)
-        return y, tuple(last) if len(last) > 1 else last[0]
+        self._same_sizes(x, states, packed)
+        if packed:
+            self.same(x.shape[0], input.lengths.shape[0])
+        y, *last = call([x, *states, *([input.lengths] if packed else [])], self.path,
+                        {"packed": packed})
+        return (Padded(y, input.lengths) if packed else y), tuple(last) if len(last) > 1 else last[0]
 
-    def _same_sizes(self, x, states) -> None:
+    def _same_sizes(self, x, states, packed: bool) -> None:
         m = self.module
         if x.ndim == 3:
-            self.same(x.shape[0 if m.batch_first else 1], *(state.shape[1] for state in states))
+            self.same(x.shape[0 if m.batch_first or packed else 1], *(s.shape[1] for s in states))
         self.same(m.num_layers * (1 + m.bidirectional), *(state.shape[0] for state in states))
         for state, width in zip(states, (m.proj_size or m.hidden_size, m.hidden_size)):
             self.same(width, state.shape[-1])
 
     def real(self, xs, flags):
+        lengths = xs.pop() if flags["packed"] else None
         x, *states = xs
         hx = tuple(states) if len(states) > 1 else states[0] if states else None
-        y, last = self.original(x, hx)
+        if lengths is None:
+            y, last = self.original(x, hx)
+        else:
+            y, last = self.original(PACK(x, lengths, True, False), hx)
+            y = PAD(y, True, total_length=x.shape[1])[0]
         return [y, *(last if isinstance(last, tuple) else [last])]
 
     def fake(self, xs, flags):
         m, x = self.module, xs[0]
         directions = 2 if m.bidirectional else 1
         out = m.proj_size or m.hidden_size
-        batch = [x.shape[0 if m.batch_first else 1]] if x.ndim == 3 else []
+        batch = [x.shape[0 if m.batch_first or flags["packed"] else 1]] if x.ndim == 3 else []
         lead = [m.num_layers * directions, *batch]
         made = [x.new_empty((*x.shape[:-1], directions * out)), x.new_empty((*lead, out))]
         return made + [x.new_empty((*lead, m.hidden_size))] * isinstance(m, nn.LSTM)
@@ -228,6 +253,26 @@ class Pool(Leaf):
         sizes = [(low, n) for low, n in ((1, m.kernel_size), (1, m.stride), (0, m.padding), (1, m.dilation))]
         wide = nn.functional.max_pool2d(x.unsqueeze(-2), *((low, *one(n)) for low, n in sizes), m.ceil_mode)
         return [x.new_empty((*wide.shape[:-2], wide.shape[-1]))]
+
+
+class Bag(Leaf):
+    """EmbeddingBag on bags [batch, ids] of one length."""
+
+    def forward(self, input, offsets=None, per_sample_weights=None):
+        m = self.module
+        told = {"offsets": offsets is not None or input.ndim != 2, "max_norm": m.max_norm is not None,
+                "per_sample_weights": per_sample_weights is not None,
+                "padding_idx": m.padding_idx is not None}
+        if any(told.values()):
+            self.refuse(" and ".join(word for word, given in told.items() if given))
+        return call([input], self.path)[0]
+
+    def real(self, xs, flags):
+        return [self.original(xs[0])]
+
+    def fake(self, xs, flags):
+        weight = self.module.weight
+        return [weight.new_empty((xs[0].shape[0], weight.shape[1]))]
 
 
 def one(size) -> tuple[int]:

@@ -1,11 +1,10 @@
-"""The ATen operations of convolution, pooling, norms and embedding, a row each."""
+"""The ATen operations of convolution, pooling, resizing and embedding, a row each."""
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
-import torch
-
+from .torch_dims import number, same_size, settled
 from .torch_trace import NUMPY, Refused, Translator, Weight
 
 CONV_AXES = {1: "fcw", 2: "fchw", 3: "fcdhw"}
@@ -22,9 +21,7 @@ def per_axis(value, n: int) -> list[int]:
 def conv(n: int):
     """A row for a convolution over n axes; `padding` is numbers, "same" or "valid"."""
     def handler(t: Translator, fx, x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-        w, b = t.weight(weight), t.weight(bias)
-        if w is None or w.transposed or (bias is not None and b is None):
-            raise Refused("a weight or bias that is computed")
+        w, b = stored_pair(t, weight, bias)
         dtype = same_dtype(t, x, w, b)
         shape = t.array(w)[0].shape
         kernel, dilation = list(shape[2:]), per_axis(dilation, n)
@@ -39,6 +36,37 @@ def conv(n: int):
     return handler
 
 
+def stored_pair(t: Translator, weight, bias):
+    """The weight and bias of a convolution; the stream holds no others."""
+    w, b = t.held(weight), None if bias is None else t.held(bias)
+    if w is None or w.transposed or (bias is not None and b is None):
+        raise Refused("a weight or bias that is computed")
+    return w, b
+
+
+def conv_transpose(n: int):
+    """A row for a transposed convolution; `output_padding` lengthens the high side."""
+    def handler(t: Translator, fx, x, weight, bias=None, stride=1, padding=0, more=0, groups=1,
+                dilation=1):
+        w, b = stored_pair(t, weight, bias)
+        dtype = same_dtype(t, x, w, b)
+        array = t.array(w)[0]
+        low = per_axis(padding, n)
+        params = {"in_channels": array.shape[0], "out_channels": array.shape[1] * groups,
+                  "kernel": list(array.shape[2:]), "stride": per_axis(stride, n),
+                  "dilation": per_axis(dilation, n), "pad_low": low,
+                  "pad_high": [a - m for a, m in zip(low, per_axis(more, n))], "groups": groups,
+                  "bias": b is not None}
+        wanted = t.builder.unique(t.wanted(fx))
+        # The stream has the filters first, torch the channels that go in, group by group.
+        parts = [np.swapaxes(part, 0, 1) for part in np.split(array, groups)]
+        tensors = [slot(t, wanted, "weight", w, CONV_AXES[n], dtype, np.concatenate(parts),
+                        ("turned", groups))]
+        tensors += [slot(t, wanted, "bias", b, "f", dtype)] if b else []
+        return t.builder.put(wanted, f"convtranspose{n}", [t.tensor(x, fx)], params, tensors)
+    return handler
+
+
 def pads(padding, kernel, dilation, n: int) -> tuple[list[int], list[int]]:
     """(low, high); torch puts the odd element of "same" at the high side."""
     if padding == "same":
@@ -48,15 +76,17 @@ def pads(padding, kernel, dilation, n: int) -> tuple[list[int], list[int]]:
     return both, list(both)
 
 
-def slot(t: Translator, node: str, name: str, weight: Weight, axes: str, dtype: str, array=None):
+def slot(t: Translator, node: str, name: str, weight: Weight, axes: str, dtype: str, array=None,
+         form=None):
     """A tensor of the node `node` for a stored weight, tied if another node has it in this form."""
     if array is None:
         array = t.array(weight)[0]
     # A matrix is one tensor whether a dense node or an embedding has it.
-    form = ("weight", weight.source) if len(axes) != 1 else ("bias", weight.source)
+    form = form or ("weight",) if len(axes) != 1 else ("bias",)
+    form = (*form, weight.source)
     key = (form, ("o", "i")) if axes in ("oi", "vd") else form
     return t.builder.tensor(node, name, array, key=key, dtype=dtype, axes=list(axes),
-                            source=weight.source)
+                            source=t.source(weight.source))
 
 
 def same_dtype(t: Translator, x, *weights) -> str:
@@ -98,81 +128,69 @@ def avg_pool(n: int):
 
 
 def adaptive(op: str, n: int):
-    """A row for adaptive pooling to one value."""
+    """A row for adaptive pooling: to one value, or to extents that divide the input's evenly."""
     def handler(t: Translator, fx, x, size):
-        if any(extent != 1 for extent in size):
-            raise Refused(f"output_size {list(size)}, not 1")
         if any(user.args[1] == 1 for user in fx.users if "getitem" in str(user.target)):
             raise Refused("the indices as a result")
-        made = t.node(fx, op, [t.tensor(x, fx)], {"spatial": n})
+        extents = x.meta["val"].shape[-n:]
+        if all(extent == 1 for extent in size):
+            made = t.node(fx, f"global_{op}", [t.tensor(x, fx)], {"spatial": n})
+        else:
+            params = even_windows(extents, size, n)
+            params |= {"count_pad": True} if op == "avgpool" else {"dilation": [1] * n}
+            made = t.node(fx, f"{op}{n}", [t.tensor(x, fx)], params)
         return [made] if isinstance(fx.meta["val"], (tuple, list)) else made
     return handler
 
 
-def reduced(op: str):
-    """A row for mean and amax over one to three axes, which are made the last ones."""
-    def handler(t: Translator, fx, x, axes=None, keepdim=False, *, dtype=None):
-        values, made = x.meta["val"], fx.meta["val"]
-        rank = values.ndim
-        given = [axes] if isinstance(axes, int) else axes or range(rank)
-        found = sorted({axis % rank for axis in given})
-        if not 1 <= len(found) <= 3:
-            raise Refused(f"{len(found)} axes, not one to three")
-        if made.dtype is not values.dtype or not made.is_floating_point():
-            raise Refused("another dtype for its result")
-        perm = [axis for axis in range(rank) if axis not in found] + found
-        turned, name = perm != list(range(rank)), t.tensor(x, fx)
-        if turned:
-            name = t.transposed(name, perm, f"{t.wanted(fx)}.transpose")
-        if keepdim and not turned:
-            return t.node(fx, op, [name], {"spatial": len(found)})
-        pooled = t.builder.node(f"{t.wanted(fx)}.pool", op, [name], {"spatial": len(found)})
-        return t.node(fx, "reshape", [pooled], {"shape": t.dims(made.shape)})
+def even_windows(extents, size, n: int) -> dict:
+    """The windows that make `size` of `extents`, side by side."""
+    extents = [settled(extent) for extent in extents]
+    wanted = [extent if out is None else settled(out) for extent, out in zip(extents, size)]
+    same = [same_size(extent, out) for extent, out in zip(extents, wanted)]
+    if not all(s or isinstance(e, int) and isinstance(o, int) and e % o == 0
+               for s, e, o in zip(same, extents, wanted)):
+        told = [str(number(extent, "an extent")) for extent in extents]
+        raise Refused(f"output_size {list(size)} of {' x '.join(told)}, which it does not divide")
+    kernel = [1 if s else e // o for s, e, o in zip(same, extents, wanted)]
+    return {"kernel": kernel, "stride": list(kernel), "pad_low": [0] * n, "pad_high": [0] * n,
+            "ceil": False}
+
+
+def upsample(mode: str, coordinates: str, n: int):
+    """A row for interpolation of the last n axes to a size or by factors."""
+    def handler(t: Translator, fx, x, size=None, *rest):
+        *corners, factors = rest if rest else (None,)
+        before, after = x.meta["val"].shape[-n:], fx.meta["val"].shape[-n:]
+        extents = t.dims(before)
+        if factors is None:
+            wide = t.dims(after)
+        else:
+            wide = [extent if float(factor).is_integer() else number(size, "an extent")
+                    for extent, size, factor in zip(extents, before, factors)]
+            wide = [by_factor(*given) for given in zip(wide, after, factors)]
+        params = {"mode": mode, "size": wide,
+                  "coordinates": "align_corners" if any(corners) else coordinates}
+        return t.node(fx, "resize", [t.tensor(x, fx)], params)
     return handler
 
 
-def layer_norm(t: Translator, fx, x, shape, weight=None, bias=None, eps=1e-5, cudnn=True):
-    """Over the last axes; several are made one before and taken apart after."""
-    return norm(t, fx, x, shape, "layernorm", {"gamma": weight, "beta": bias}, eps)
-
-
-def rms_norm(t: Translator, fx, x, shape, weight=None, eps=None):
-    """As layer_norm.  Without eps torch takes the step of the dtype it computes in, at least float32."""
-    if eps is None:
-        eps = torch.finfo(torch.promote_types(x.meta["val"].dtype, torch.float32)).eps
-    return norm(t, fx, x, shape, "rmsnorm", {"gamma": weight}, eps)
-
-
-def norm(t: Translator, fx, x, shape, op: str, slots: dict, eps: float):
-    """A norm over the last len(shape) axes with the given weights."""
-    weights = {name: t.weight(value) for name, value in slots.items() if value is not None}
-    if None in weights.values():
-        raise Refused("a weight or bias that is computed")
-    dtype = same_dtype(t, x, *weights.values())
-    dim = math.prod(shape)
-    wanted, values = t.wanted(fx), t.tensor(x, fx)
-    if len(shape) > 1:
-        lead = x.meta["val"].shape[:-len(shape)]
-        values = t.builder.node(f"{wanted}.flat", "reshape", [values], {"shape": [*t.dims(lead), dim]})
-    name = t.builder.unique(wanted if len(shape) == 1 else f"{wanted}.norm")
-    tensors = [slot(t, name, key, weight, "n", dtype, t.array(weight)[0].reshape(-1))
-               for key, weight in weights.items()]
-    params = {"dim": dim, "eps": float(eps), "scale": "gamma" in weights}
-    if op == "layernorm":
-        params["offset"] = "beta" in weights
-    made = t.builder.put(name, op, [values], params, tensors)
-    if len(shape) == 1:
-        return made
-    return t.node(fx, "reshape", [made], {"shape": t.dims(fx.meta["val"].shape)})
+def by_factor(extent, made, factor: float):
+    """An axis times a factor; torch places elements by the factor, the stream by the two extents."""
+    if float(factor).is_integer():
+        return extent * int(factor) if isinstance(extent, int) else f"{int(factor)}*({extent})"
+    if extent * factor != made:
+        raise Refused(f"scale_factor {factor} of an axis of {extent}")
+    return int(made)
 
 
 def embedding(t: Translator, fx, weight, ids, padding_idx=-1, scale_grad=False, sparse=False):
     """Rows of a stored table; `padding_idx` says something of gradients only."""
-    table = t.weight(weight)
+    table = t.held(weight)
+    if table is None and t.values.get(weight.name, "") is None:
+        return None
     if table is None:
-        if t.values.get(getattr(weight, "name", ""), "") is None:
-            return None
-        raise Refused("a weight that is computed")
+        return t.node(fx, "gather", [t.tensor(weight, fx), t.tensor(ids, fx)], {"axis": 0})
     if table.transposed:
         raise Refused("a transposed table")
     array, dtype = t.array(table)
@@ -183,29 +201,28 @@ def embedding(t: Translator, fx, weight, ids, padding_idx=-1, scale_grad=False, 
                          [slot(t, name, "table", table, "vd", dtype)])
 
 
-def padded(t: Translator, fx, x, pad, mode="constant", value=None):
-    """Padding outside a convolution or a pool has no word."""
-    raise Refused(f"padding mode {mode!r}")
-
-
 def renormed(t: Translator, fx, *rest):
     """A table that is changed by its use has no word."""
     raise Refused("max_norm, which changes the table")
 
 
-REFUSED = {"pad": padded, "embedding_renorm": renormed}
+LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 OPERATIONS = {
     **{f"aten.conv{n}d.{form}": conv(n) for n in (1, 2, 3) for form in ("default", "padding")},
+    "aten.conv_transpose1d.default": conv_transpose(1),
+    "aten.conv_transpose2d.input": conv_transpose(2),
+    "aten.conv_transpose3d.input": conv_transpose(3),
     **{f"aten.max_pool{n}d{form}.default": max_pool(n) for n in (1, 2, 3)
        for form in ("", "_with_indices")},
     **{f"aten.avg_pool{n}d.default": avg_pool(n) for n in (1, 2, 3)},
-    **{f"aten.adaptive_avg_pool{n}d.default": adaptive("global_avgpool", n) for n in (1, 2, 3)},
-    **{f"aten.adaptive_max_pool{n}d.default": adaptive("global_maxpool", n) for n in (1, 2, 3)},
-    "aten.mean.dim": reduced("global_avgpool"),
-    "aten.amax.default": reduced("global_maxpool"),
-    "aten.layer_norm.default": layer_norm,
-    "aten.rms_norm.default": rms_norm,
+    **{f"aten.adaptive_avg_pool{n}d.default": adaptive("avgpool", n) for n in (1, 2, 3)},
+    **{f"aten.adaptive_max_pool{n}d.default": adaptive("maxpool", n) for n in (1, 2, 3)},
+    **{f"aten.upsample_nearest{n}d.vec": upsample("nearest", "asymmetric", n) for n in (1, 2, 3)},
+    **{f"aten._upsample_nearest_exact{n}d.vec": upsample("nearest", "half_pixel", n)
+       for n in (1, 2, 3)},
+    **{f"aten.upsample_{word}{n}d.vec": upsample("linear", "half_pixel", n)
+       for n, word in LINEAR.items()},
     "aten.embedding.default": embedding,
-    **{f"aten.{word}.default": handler for word, handler in REFUSED.items()},
+    "aten.embedding_renorm.default": renormed,
 }

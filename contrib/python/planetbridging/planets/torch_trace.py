@@ -16,7 +16,9 @@ import torch
 from torch.fx import Node as FxNode
 
 from ..graph import Builder, Graph
+from .torch_dims import Refused, expression, size_of
 from .torch_leaves import TARGET
+from .torch_sizes import Sizes, behind, evaluate, free_symbols, is_drawn, is_tensor_call
 
 CHECKS = re.compile(r"aten\.(_assert|sym_constrain|_assert_tensor_metadata)")
 """Operations that compute nothing."""
@@ -26,15 +28,15 @@ NUMPY = {torch.float64: "float64", torch.float32: "float32", torch.float16: "flo
          torch.int16: "int16", torch.int8: "int8", torch.uint8: "uint8", torch.bool: "bool"}
 
 
-class Refused(Exception):
-    """Why a known operation cannot be expressed with these arguments.
+TURNS = re.compile(r"aten\.(t|transpose|permute|numpy_T|alias|clone|detach|lift_fresh_copy)\.")
+"""Operations that leave a stored weight a stored weight: at most its axes change places."""
 
-    `problem` is (path, class, operation) where it is not this operation that is at fault.
-    """
+SILENT = re.compile(r"getitem|aten\.(alias|clone|detach|lift_fresh_copy)\.")
+"""Calls that make no tensor of their own."""
 
-    def __init__(self, reason: str, problem: tuple | None = None):
-        super().__init__(reason)
-        self.problem = problem
+SCALARS = {"sym_float": None, "truediv": "div", "mul": "mul", "add": "add", "sub": "sub",
+           "pow": "pow", "_sym_sqrt": "sqrt", "sym_sqrt": "sqrt", "neg": "neg"}
+"""What Python computes with sizes as floats, and the stream's word for it."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +47,15 @@ class Weight:
     transposed: bool = False
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """A tensor that is computed from sizes and numbers alone, as a triangular mask is."""
-
-    node: FxNode
-
-
 class Translator:
     """Walks an exported program and builds the graph, noting all that it has no word for.
 
-    `handlers` has a handler for each ATen operation that has one, by its name.
+    `handlers` has a handler for each ATen operation that has one, by its name; `evaluated` says of
+    weights that no parameter of the module holds what they were computed from.  `fixed` says of
+    sizes which operations want them as numbers, `assumed` are those that the graph takes for more than 1.
     """
 
-    def __init__(self, builder: Builder, program, model, handlers: dict):
+    def __init__(self, builder: Builder, program, model, handlers: dict, evaluated=None):
         self.builder = builder
         self.program = program
         self.model = model
@@ -68,7 +65,11 @@ class Translator:
         self.constants: dict[Weight, str] = {}
         self.symbols: dict[object, str] = {}
         self.moved: dict[tuple, str] = {}
+        self.casts: dict[tuple, str] = {}
+        self.evaluated = dict(evaluated or {})
         self.alive: list = []
+        self.fixed: dict[object, set[str]] = {}
+        self.assumed: set = set()
 
     def run(self, names: list[str], outputs: dict[str, str]) -> Graph:
         """The graph with inputs called `names` and outputs (output name to fx node name)."""
@@ -79,10 +80,20 @@ class Translator:
         calls = [node for node in self.program.graph.nodes if node.op == "call_function"
                  and is_tensor_call(node) and not CHECKS.match(str(node.target))]
         self.counts = collections.Counter(map(innermost, calls))
+        self.last = {innermost(node): node for node in calls if not SILENT.search(str(node.target))}
         for node in calls:
             self._call(node)
-        made = [self._output(self._fx(name)) for name in outputs.values()]
+        made = []
+        for name in outputs.values():
+            made.append(self._own_name(self._output(self._fx(name)), self._fx(name), made))
         return self.builder.finish(made, reserved)
+
+    def _own_name(self, made: str, node: FxNode, others: list[str]) -> str:
+        """The tensor itself, or a copy where it is an input or another result and no floats."""
+        inputs = [item.name for item in self.builder.graph.inputs]
+        if made not in (*inputs, *others) or kind(node.meta["val"].dtype) == "float32":
+            return made
+        return self.builder.node(f"{made}_is", "cast", [made], {"to": kind(node.meta["val"].dtype)})
 
     def _output(self, node: FxNode) -> str:
         """The tensor that a result of the network is; "?" where it has no word."""
@@ -123,8 +134,8 @@ class Translator:
         return f"d{len([n for n in self.symbols.values() if n != 'batch']) + 1}"
 
     def _mutations(self) -> None:
-        for kind in ("buffers_to_mutate", "user_inputs_to_mutate", "parameters_to_mutate"):
-            for changed in getattr(self.program.graph_signature, kind, {}).values():
+        for which in ("buffers_to_mutate", "user_inputs_to_mutate", "parameters_to_mutate"):
+            for changed in getattr(self.program.graph_signature, which, {}).values():
                 self.builder.refuse(changed, type(self.model).__name__, "changed by forward")
 
     def _call(self, node: FxNode) -> None:
@@ -133,26 +144,35 @@ class Translator:
         if self._of_sizes(node):
             self.values[node.name] = Sizes(node)
             return
+        try:
+            self.values[node.name] = self.made(node)
+        except Refused as reason:
+            for size in reason.sizes:
+                self.fixed.setdefault(size, set()).add(reason.problem[2].split(" with ")[0])
+            self.builder.refuse(*reason.problem)
+
+    def made(self, node: FxNode):
+        """What the handler of a call makes; a `Refused` says which call is at fault."""
         path, cls = self.module_of(node)
         operation = operation_name(node)
+        if str(node.target) not in self.handlers:
+            raise Refused("", (path, cls, operation))
         try:
-            if str(node.target) not in self.handlers:
-                self.builder.refuse(path, cls, operation)
-                return
-            handler = self.handlers[str(node.target)]
-            self.values[node.name] = handler(self, node, *node.args, **node.kwargs)
+            return self.handlers[str(node.target)](self, node, *node.args, **node.kwargs)
         except Refused as reason:
-            self.builder.refuse(*(reason.problem or (path, cls, f"{operation} with {reason}")))
+            told = reason.problem or (path, cls, f"{operation} with {reason}")
+            raise Refused(str(reason), told, reason.sizes) from None
 
     def _of_sizes(self, node: FxNode) -> bool:
-        """Whether a call takes no tensor but constants of the code and others of this kind."""
+        """Whether no input's values reach a call; one that turns a stored matrix is done at once."""
         inputs = [n for n in node.all_input_nodes if is_tensor_call(n)]
         known = [self.values.get(n.name) for n in inputs]
-        return not inputs or (any(isinstance(v, Sizes) for v in known) and
-                              all(isinstance(v, Sizes) or self._lifted(v) for v in known))
-
-    def _lifted(self, value) -> bool:
-        return isinstance(value, Weight) and value.source in self.program.constants
+        if is_drawn(node) or str(node.target) == TARGET:
+            return False
+        if not all(isinstance(v, (Sizes, Weight)) for v in known):
+            return False
+        return not (TURNS.match(str(node.target)) and isinstance(known[0], Weight)
+                    and inputs[0].meta["val"].ndim <= 2)
 
     def _fx(self, name: str) -> FxNode:
         return next(n for n in self.program.graph.nodes if n.name == name)
@@ -171,7 +191,7 @@ class Translator:
     def wanted(self, node: FxNode) -> str:
         """A readable name for a call: the path of a module that does no more, or is torch's own.
 
-        Else the path with the operation.
+        Of several calls of torch's own the last one has it; else the path with the operation.
         """
         if str(node.target) == TARGET:
             path = node.args[1]
@@ -180,7 +200,8 @@ class Translator:
         path = paths[-1] if paths else ""
         module = self.model.get_submodule(path)
         own = type(module).__module__.startswith("torch.nn.") and not list(module.children())
-        if path and (own or self.counts[innermost(node)] == 1):
+        if path and (own and node is self.last.get(innermost(node), node)
+                     or self.counts[innermost(node)] == 1):
             return path
         word = str(node.target).split(".")[1].strip("_")
         return f"{path}.{word}" if path else word
@@ -193,6 +214,20 @@ class Translator:
         """The weight behind an argument, or None if it is computed."""
         found = self.values.get(value.name) if isinstance(value, FxNode) else None
         return found if isinstance(found, Weight) else None
+
+    def held(self, value) -> Weight | None:
+        """The weight behind an argument; one that is computed from weights alone is evaluated."""
+        found = self.values.get(value.name) if isinstance(value, FxNode) else None
+        if not isinstance(found, Sizes) or free_symbols(found.node):
+            return self.weight(value)
+        parts = [self.values[at.name].source for at in behind(found.node) if at.op == "placeholder"]
+        source = f"{self.wanted(found.node)} of {', '.join(map(self.source, parts))}"
+        self.stored[source] = evaluate(found.node, {}, self.constant_of)
+        return Weight(source)
+
+    def source(self, name: str) -> str:
+        """What a weight is called in the stream: its own name, and what it was computed from."""
+        return self.evaluated.get(name, name)
 
     def array(self, weight: Weight) -> tuple[np.ndarray, str]:
         """(array, dtype name) of a weight as stored; bfloat16 as its bits."""
@@ -208,26 +243,71 @@ class Translator:
         if weight is not None:
             return self._constant(weight)
         if isinstance(value, FxNode):
-            if value.name not in self.values:
-                raise Refused("a size as an operand")
+            if not is_tensor_call(value):
+                return self.scalar(value, fx)
             known = self.values[value.name]
             return self._folded(known) if isinstance(known, Sizes) else known or "?"
         if isinstance(value, (bool, int, float)):
             return self._number(value, fx, dtype)
         raise Refused(f"the operand {value!r}")
 
+    def operand(self, value, fx: FxNode, dtype) -> str:
+        """`tensor`, converted to the kind of `dtype` where it is of another."""
+        if isinstance(value, (bool, int, float)):
+            return self.tensor(value, fx, dtype)
+        return self.cast(self.tensor(value, fx, dtype), dtype_of(value), dtype, self.wanted(fx))
+
+    def cast(self, name: str, before, after, wanted: str) -> str:
+        """The tensor in the stream's kind of dtype `after`, where that is another than it has."""
+        kinds = kind(before), kind(after)
+        if kinds[0] == kinds[1]:
+            return name
+        if (name, kinds[1]) not in self.casts:
+            self.casts[name, kinds[1]] = self.builder.node(f"{wanted}.cast", "cast", [name],
+                                                           {"to": kinds[1]})
+        return self.casts[name, kinds[1]]
+
+    def scalar(self, value, fx: FxNode) -> str:
+        """A number that Python computed from sizes: int64, or float32 where it is a float."""
+        wanted = self.wanted(fx)
+        known = size_of(value)
+        if isinstance(known, torch.SymInt):
+            return self.builder.node(f"{wanted}.size", "size", [], {"of": self.dims([known])})
+        if isinstance(known, (int, float)):
+            return self._number(known, fx, torch.float32 if isinstance(known, float) else torch.int64)
+        word = getattr(value.target, "__name__", "")
+        if word not in SCALARS:
+            raise Refused(f"{word} of a size")
+        parts = [self.cast(self.scalar(part, fx), dtype_of(part), torch.float32, wanted)
+                 for part in value.args]
+        if SCALARS[word] is None:
+            return parts[0]
+        return self.builder.node(f"{wanted}.{word}", SCALARS[word], parts)
+
     def _folded(self, sizes: Sizes) -> str:
-        """A constant for a tensor that depends on no size; what a size changes has no word."""
+        """A constant for a tensor that no size changes; nodes for what sizes and weights make."""
         node = sizes.node
-        if free_symbols(node):
-            raise Refused("", (*self.module_of(node), operation_name(node)))
-        if sizes not in self.constants:
-            array, dtype = stored(evaluate(node, {}, self.constant_of))
-            self.constants[sizes] = self.builder.constant(self.wanted(node), array, dtype=dtype)
-        return self.constants[sizes]
+        if not free_symbols(node) and not self.of_weights(node):
+            if sizes not in self.constants:
+                array, dtype = plain(*stored(evaluate(node, {}, self.constant_of)))
+                self.constants[sizes] = self.builder.constant(self.wanted(node), array, dtype=dtype)
+            return self.constants[sizes]
+        known = self.made(node)
+        if isinstance(known, Sizes):
+            known = self._folded(known)
+        elif isinstance(known, Weight):
+            known = self._constant(known)
+        self.values[node.name] = known
+        return known or "?"
+
+    def of_weights(self, node: FxNode) -> bool:
+        """Whether parameters or buffers of the module are in a tensor, not only sizes."""
+        return any(at.op == "placeholder"
+                   and self.values[at.name].source not in self.program.constants
+                   for at in behind(node))
 
     def constant_of(self, placeholder: FxNode):
-        """The tensor behind a placeholder that stands for a constant of the code."""
+        """The tensor behind a placeholder that stands for a weight or a constant of the code."""
         return self.stored[self.values[placeholder.name].source]
 
     def transposed(self, x: str, perm: list[int], wanted: str) -> str:
@@ -238,26 +318,32 @@ class Translator:
 
     def _constant(self, weight: Weight) -> str:
         if weight not in self.constants:
-            array, dtype = self.array(weight)
-            if "int" in dtype:
-                array, dtype = array.astype(np.int64), "int64"
+            array, dtype = plain(*self.array(weight))
             key = None if weight.transposed else ("value", weight.source)
             self.constants[weight] = self.builder.constant(
-                weight.source, array, dtype=dtype, source=weight.source, key=key)
+                weight.source, array, dtype=dtype, source=self.source(weight.source), key=key)
         return self.constants[weight]
 
     def _number(self, value, fx: FxNode, dtype) -> str:
         """A number beside a tensor: float64 beside float64, as torch computes float32 otherwise."""
-        kind = {torch.float64: np.float64, torch.int64: np.int64}.get(dtype, np.float32)
-        if kind is np.int64 and not isinstance(value, int):
+        kinds = {torch.float64: np.float64, torch.bool: np.bool_}
+        whole = dtype is not None and kind(dtype) == "int64"
+        if whole and not isinstance(value, int):
             raise Refused(f"int64 and the number {value}")
-        shape = [1] if fx.meta["val"].ndim else []
-        return self.builder.constant(f"{self.wanted(fx)}.number", np.full(shape, value, kind))
+        made = fx.meta["val"]
+        shape = [1] if isinstance(made, torch.Tensor) and made.ndim else []
+        return self.builder.constant(f"{self.wanted(fx)}.number",
+                                     np.full(shape, value, np.int64 if whole else
+                                             kinds.get(dtype, np.float32)))
 
     def dims(self, shape) -> list[int | str]:
         """A shape in the stream's words: sizes, names, and expressions of names."""
         return [expression(size.node.expr, self.symbols) if isinstance(size, torch.SymInt)
-                else int(size) for size in shape]
+                else int(size) for size in map(size_of, shape)]
+
+    def shape(self, value) -> list[int | str]:
+        """The shape of a traced tensor in the stream's words."""
+        return self.dims(value.meta["val"].shape)
 
 
 def innermost(node: FxNode) -> str:
@@ -265,71 +351,33 @@ def innermost(node: FxNode) -> str:
     return next(reversed(node.meta.get("nn_module_stack") or {"": None}))
 
 
-def free_symbols(node: FxNode) -> set:
-    """The sizes that a tensor computed from sizes depends on."""
-    found, todo, seen = set(), [node], set()
-    while todo:
-        at = todo.pop()
-        if at in seen:
-            continue
-        seen.add(at)
-        value = at.meta.get("val")
-        if isinstance(value, torch.SymInt):
-            found |= value.node.expr.free_symbols
-        else:
-            todo += at.all_input_nodes
-    return found
+def kind(dtype) -> str:
+    """What a dtype is in the stream: float32 for any float, int64 for any integer, bool."""
+    if dtype is torch.bool:
+        return "bool"
+    if dtype not in NUMPY:
+        raise Refused(f"{dtype}")
+    return "float32" if dtype.is_floating_point else "int64"
 
 
-def numbers_in(node: FxNode, constant_of) -> list[float]:
-    """The numbers that the calls behind a tensor are given, and those in constants of the code."""
-    found, todo, seen = [], [node], set()
-    while todo:
-        at = todo.pop()
-        if at in seen:
-            continue
-        seen.add(at)
-        value = at.meta.get("val")
-        if isinstance(value, torch.SymInt):
-            found += [float(n) for n in value.node.expr.atoms() if n.is_number]
-            continue
-        if at.op == "placeholder":
-            held = constant_of(at).double()
-            found.append(float(held.abs().max()) if held.numel() else 0.0)
-        found += [float(n) for n in (*at.args, *at.kwargs.values())
-                  if isinstance(n, (int, float)) and not isinstance(n, bool)]
-        todo += at.all_input_nodes
-    return found
+def dtype_of(value):
+    """The dtype of an argument: a tensor's own, and what torch takes a number for."""
+    known = size_of(value)
+    if isinstance(known, torch.Tensor):
+        return known.dtype
+    if isinstance(known, bool):
+        return torch.bool
+    return torch.int64 if isinstance(known, (int, torch.SymInt)) else torch.float32
 
 
-def evaluate(node: FxNode, sizes: dict, constant_of):
-    """The value of a tensor computed from sizes alone, `sizes` giving an int for each symbol."""
-    def value_of(at):
-        value = at.meta.get("val")
-        if isinstance(value, torch.SymInt):
-            return int(value.node.expr.subs(sizes))
-        if at.op == "placeholder":
-            return constant_of(at)
-        if not is_tensor_call(at):
-            return value
-        if at not in known:
-            args = torch.fx.map_arg((at.args, at.kwargs), value_of)
-            known[at] = at.target(*args[0], **args[1])
-        return known[at]
-    known: dict = {}
-    with torch.no_grad():
-        return value_of(node)
-
-
-def is_tensor_call(node: FxNode) -> bool:
-    """Whether a node stands for tensors (calls that compute sizes stand in the shapes already)."""
-    value = node.meta.get("val")
-    return not isinstance(value, (int, float, bool, torch.SymInt, torch.SymFloat, torch.SymBool))
+def plain(array: np.ndarray, dtype: str) -> tuple[np.ndarray, str]:
+    """An array as a constant of the stream: any integer is int64 there."""
+    return (array.astype(np.int64), "int64") if "int" in dtype else (array, dtype)
 
 
 def value_dtype(value) -> str:
     """The stream's dtype of a traced input: any float is float32 there."""
-    return "float32" if value.is_floating_point() else NUMPY[value.dtype]
+    return kind(value.dtype)
 
 
 def operation_name(node: FxNode) -> str:
@@ -345,45 +393,3 @@ def stored(tensor) -> tuple[np.ndarray, str]:
     if tensor.dtype is torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(np.uint16), "bfloat16"
     return tensor.numpy(), NUMPY[tensor.dtype]
-
-
-def expression(expr, names: dict) -> int | str:
-    """A sympy size as an int, a name, or an expression with + - * //."""
-    if expr.is_Integer:
-        return int(expr)
-    return _text(expr, names)
-
-
-def _text(expr, names: dict) -> str:
-    if expr.is_Integer and expr >= 0:
-        return str(int(expr))
-    if expr.is_Symbol and expr in names:
-        return names[expr]
-    if expr.is_Add:
-        return _sum_text(expr, names)
-    if expr.is_Mul and not expr.could_extract_minus_sign():
-        return "*".join(_sorted(_factor(part, names) for part in expr.args))
-    if expr.is_Pow and expr.exp.is_Integer and expr.exp > 0:
-        return "*".join([_factor(expr.base, names)] * int(expr.exp))
-    if type(expr).__name__ in ("FloorDiv", "CleanDiv"):
-        return "//".join(_factor(part, names) for part in expr.args)
-    raise Refused(f"the size {expr}")
-
-
-def _sum_text(expr, names: dict) -> str:
-    """Terms to add first, then those to subtract, so that no sign stands alone."""
-    minus = [term for term in expr.args if term.could_extract_minus_sign()]
-    plus = _sorted(_text(term, names) for term in expr.args if term not in minus)
-    return "-".join(["+".join(plus) or "0", *_sorted(_factor(-term, names) for term in minus)])
-
-
-def _sorted(texts) -> list[str]:
-    """Numbers first, then by name: the symbols' own order means nothing to a reader."""
-    return sorted(texts, key=lambda text: (not text.isdigit(), text))
-
-
-def _factor(expr, names: dict) -> str:
-    text = _text(expr, names)
-    return text if re.fullmatch(r"\w+", text) else f"({text})"
-
-
