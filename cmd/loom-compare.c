@@ -137,6 +137,24 @@ parse_names(struct request *r, int key)
 		r->expect = optarg;
 }
 
+/* Standard input can be read once. */
+static void
+check_inputs(struct request *r, const char *a, const char *b)
+{
+	const char *paths[] = { a, b, r->compare.map, r->compare.policy, r->expect };
+	static const char *const names[] = { "A", "B", "--map", "--policy", "--expect" };
+	size_t n = sizeof(names) / sizeof(*names), first = n, i;
+
+	for (i = 0; i < n; i++) {
+		if (paths[i] == NULL || strcmp(paths[i], "-") != 0)
+			continue;
+		if (first < n)
+			exit(cmd_misuse(&r->cmd, "%s and %s cannot both be standard input",
+			    names[first], names[i]));
+		first = i;
+	}
+}
+
 static void
 parse(struct request *r, int argc, char **argv)
 {
@@ -164,8 +182,7 @@ parse(struct request *r, int argc, char **argv)
 	}
 	if (optind + 2 != argc)
 		exit(cmd_usage(&r->cmd));
-	if (strcmp(argv[optind], "-") == 0 && strcmp(argv[optind + 1], "-") == 0)
-		exit(cmd_misuse(&r->cmd, "A and B cannot both be standard input"));
+	check_inputs(r, argv[optind], argv[optind + 1]);
 }
 
 /* Text goes to standard output unless another report does, or none should. */
@@ -210,8 +227,10 @@ answer(const struct request *r, struct loom_comparison *c, struct loom_error *er
 	same = loom_comparison_expected(c, r->expect, &text, &size, err);
 	if (same < 0)
 		return -1;
-	if (!same)
-		(void)fprintf(stderr, "--- %s\n+++ labels\n%.*s", r->expect, (int)size, text);
+	if (!same) {
+		(void)fprintf(stderr, "--- %s\n+++ labels\n", r->expect);
+		(void)fwrite(text, 1, size, stderr);
+	}
 	return same ? EXIT_YES : EXIT_NO;
 }
 

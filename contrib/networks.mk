@@ -20,3 +20,20 @@ $(addprefix networks-,$(networks_planets)): networks-%: programs
 	@$(networks_run) judge --dir $(networks) $* $(networks_only)
 
 .PHONY: networks $(addprefix networks-,$(networks_planets))
+
+# Random module trees out of the vocabulary, each at two batches and lengths.
+#   make random-trees             50 of each planet; RANDOM_SEED= is the first one's seed, COUNT= how many
+
+random_planets := pytorch keras jax sklearn
+random_run      = PYTHONPATH='$(CURDIR)/contrib/python' PYTHONDONTWRITEBYTECODE=1 \
+                  PLANETBRIDGING_BIN='$(CURDIR)/$(out)/bin' $(own_python) -m planetbridging.random_trees
+
+random-trees:
+	@contrib/install-deps planets
+	$(make_again) programs
+	$(make_again) $(addprefix random-trees-,$(random_planets))
+
+$(addprefix random-trees-,$(random_planets)): random-trees-%: programs
+	@$(random_run) $* $(if $(RANDOM_SEED),--seed $(RANDOM_SEED)) $(if $(COUNT),--count $(COUNT))
+
+.PHONY: random-trees $(addprefix random-trees-,$(random_planets))

@@ -34,7 +34,7 @@ static int
 cut(struct lines *l, const char *text, size_t size, struct loom_error *err)
 {
 	const char *end = text + size, *s, *stop;
-	size_t most = 1;
+	size_t most = 1, n;
 
 	for (s = text; s < end; s++)
 		most += *s == '\n';
@@ -44,8 +44,10 @@ cut(struct lines *l, const char *text, size_t size, struct loom_error *err)
 	for (s = text; s < end; s = stop + 1) {
 		stop = memchr(s, '\n', (size_t)(end - s));
 		stop = stop != NULL ? stop : end;
-		if (stop > s)
-			l->line[l->count++] = (struct line){ s, (size_t)(stop - s) };
+		n = (size_t)(stop - s);
+		n -= n > 0 && s[n - 1] == '\r';
+		if (n > 0)
+			l->line[l->count++] = (struct line){ s, n };
 	}
 	qsort(l->line, l->count, sizeof(*l->line), by_text);
 	return 0;

@@ -119,15 +119,30 @@ lm_report_text(const struct loom_comparison *c, struct lm_page *page)
 	lm_page_printf(page, "%s\n", lm_report_count(text, c));
 }
 
+/* The whole of a name: shortened, two could become one. */
+static void
+put_name(struct lm_page *page, const char *name)
+{
+	char part[LM_SHOWN], text[LM_SHOWN];
+	size_t n;
+
+	for (; *name != '\0'; name += n) {
+		n = strnlen(name, LM_SHOWN - 1);
+		memcpy(part, name, n);
+		part[n] = '\0';
+		lm_page_str(page, lm_shown(text, part));
+	}
+}
+
 void
 lm_report_labels(const struct loom_comparison *c, struct lm_page *page)
 {
 	static const char *const words[] = { "same", "same", "different", "missing", "extra",
 		"skipped" };
-	char text[LM_CELL];
 	size_t i;
 
-	for (i = 0; i < c->n; i++)
-		lm_page_printf(page, "%.490s %s\n", shown_name(text, c->pairs[i].name),
-		    words[c->pairs[i].label]);
+	for (i = 0; i < c->n; i++) {
+		put_name(page, c->pairs[i].name);
+		lm_page_printf(page, " %s\n", words[c->pairs[i].label]);
+	}
 }

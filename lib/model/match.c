@@ -114,7 +114,7 @@ permute(struct lm_pair *p, struct lm_order *o, struct loom_error *err)
 	unsigned i;
 
 	o->used = 1;
-	if (!p->in_a || !p->in_b)
+	if (!p->in_a || !p->in_b || p->label == LOOM_SKIPPED)
 		return 0;
 	if (a.rank != o->rank)
 		return lm_fail(err, LOOM_EARG,
@@ -188,6 +188,9 @@ apply(struct loom_comparison *c, const struct loom_compare_options *o, struct lo
 {
 	size_t i;
 
+	if (leave_out(c, "--only", o->only, o->n_only, 1, err) < 0 ||
+	    leave_out(c, "--ignore", o->ignore, o->n_ignore, 0, err) < 0 || skip(c, o, err) < 0)
+		return -1;
 	for (i = 0; i < c->n; i++)
 		if (settle(c, &c->pairs[i], err) < 0)
 			return -1;
@@ -196,10 +199,7 @@ apply(struct loom_comparison *c, const struct loom_compare_options *o, struct lo
 			return lm_fail(err, LOOM_EARG,
 			    "--permute '%.200s': no tensor that is left has such a name",
 			    c->rules.order[i].text);
-	if (leave_out(c, "--only", o->only, o->n_only, 1, err) < 0 ||
-	    leave_out(c, "--ignore", o->ignore, o->n_ignore, 0, err) < 0)
-		return -1;
-	return skip(c, o, err);
+	return 0;
 }
 
 int

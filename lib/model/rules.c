@@ -13,18 +13,20 @@ int
 lm_glob(const char *glob, const char *name, struct lm_span part[LM_STARS])
 {
 	const char *back = NULL, *again = NULL; /* behind the last star; where it may grow from */
+	struct lm_span *now = NULL;
 	int stars = 0;
 
 	while (*name != '\0' || *glob == '*') {
-		if (*glob == '*' && stars < LM_STARS) {
-			part[stars++] = (struct lm_span){ name, 0 };
+		if (*glob == '*') {
+			now = &part[stars < LM_STARS ? stars++ : LM_STARS - 1];
+			*now = (struct lm_span){ name, 0 };
 			back = ++glob;
 			again = name;
 		} else if (*glob != '\0' && (*glob == '?' || *glob == *name)) {
 			glob++;
 			name++;
 		} else if (back != NULL) {
-			part[stars - 1].n++;
+			now->n++;
 			glob = back;
 			name = ++again;
 		} else
@@ -43,16 +45,19 @@ struct line {
 	size_t n;
 };
 
-static void
-cut(struct line *l, char *text)
+static int
+cut(struct line *l, char *text, struct loom_error *err)
 {
 	const char *blank = " \t\r";
 	size_t room = sizeof(l->word) / sizeof(*l->word);
 
-	for (l->n = 0; l->n < room; l->n++) {
+	for (l->n = 0;; l->n++) {
 		text += strspn(text, blank);
 		if (*text == '\0' || (l->n == 0 && *text == '#'))
-			return;
+			return 0;
+		if (l->n == room)
+			return lm_fail(err, LOOM_EFORMAT, "%s:%zu: more than %zu words", l->path,
+			    l->number, room);
 		l->word[l->n] = text;
 		text += strcspn(text, blank);
 		if (*text != '\0')
@@ -73,9 +78,8 @@ read_line(struct line *l, struct lm_buf *text, const unsigned char *from, size_t
 		return lm_fail(err, LOOM_EFORMAT, "%s:%zu: %s", l->path, l->number,
 		    n > LINE ? "a line of more than 8192 bytes" : "a NUL byte");
 	lm_buf_clear(text);
-	if (lm_buf_add(text, from, n, err) < 0)
+	if (lm_buf_add(text, from, n, err) < 0 || cut(l, text->data, err) < 0)
 		return -1;
-	cut(l, text->data);
 	return l->n > 0;
 }
 

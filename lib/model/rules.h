@@ -15,7 +15,10 @@ struct lm_span {
 	size_t n;
 };
 
-/* 1 if the whole name fits; then part[] has what each * stands for, the first as short as may be. */
+/*
+ * 1 if the whole name fits; then part[] has what each * stands for, the first as short as may be; the
+ * last of part[] is that of the last star if there are more.
+ */
 int lm_glob(const char *glob, const char *name, struct lm_span part[LM_STARS]);
 
 /* Tensors of A whose name fits are called `to`, each * of it replaced by what that of `from` was. */

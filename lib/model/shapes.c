@@ -96,6 +96,22 @@ bind_all(const struct loom_model *m, const struct lm_shape *inputs, struct lm_si
 	return 0;
 }
 
+/* The extents that parameters state: an expression that gives none is that of a layer. */
+static int
+check_stated(const struct lm_node *n, const struct lm_sizes *sizes, struct loom_error *err)
+{
+	struct loom_error found = { 0 };
+	uint64_t extent;
+	size_t i, k;
+
+	for (i = 0; i < LM_PARAMS && n->op->params[i].key != NULL; i++)
+		for (k = 0; n->op->params[i].kind == LM_IS_DIMS && k < n->param[i].dims.n; k++)
+			if (lm_dim_eval(&n->param[i].dims.dim[k], sizes, &extent, &found) < 0)
+				return lm_fail(err, found.code, "layer %s (%s): %s: %s", n->name,
+				    n->op->name, n->op->params[i].key, found.text);
+	return 0;
+}
+
 static int
 node_shapes(const struct lm_node *n, const struct lm_sizes *sizes, struct lm_shape *in,
     struct lm_shape *out, struct lm_shape *shapes, size_t *scratch, struct loom_error *err)
@@ -108,7 +124,7 @@ node_shapes(const struct lm_node *n, const struct lm_sizes *sizes, struct lm_sha
 	for (i = 0; i < n->n_in; i++)
 		if (n->in[i] != LM_ABSENT)
 			in[i] = shapes[n->in[i]];
-	if (n->op->shape(&s, err) < 0)
+	if (check_stated(n, sizes, err) < 0 || n->op->shape(&s, err) < 0)
 		return -1;
 	for (i = 0; i < n->n_out; i++) {
 		if (lm_shape_count(&out[i], &count) < 0)

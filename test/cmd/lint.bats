@@ -90,6 +90,10 @@ compile() { cc -Ilib -c -o "out/${1%.c}.o" "$1"; }
 	compile cmd/loom-x.c
 	run -1 contrib/check-symbols
 	[ "$output" = 'out/cmd/loom-x.o: defines lm_helper, which does not match main$' ]
+	rm out/cmd/loom-x.o
+	printf 'int cmd_y(void);\nint cmd_y(void) { return 0; }\n' >cmd/completion.c
+	compile cmd/completion.c
+	run -0 contrib/check-symbols
 }
 
 @test "lint: check-banned sees calls, not comments, strings or longer names" {
@@ -131,7 +135,7 @@ page() {
 program() {
 	printf '#!/bin/sh\nprintf "usage: loom-x [--json] file\\nTest.\\n\\n      --json  JSON\\n"\n' >out/bin/loom-x
 	chmod +x out/bin/loom-x
-	touch cmd/loom-x.c
+	printf 'int\nmain(void)\n{\n\treturn 0;\n}\n' >cmd/loom-x.c
 }
 
 @test "lint: check-man compares a page with --help" {

@@ -73,7 +73,32 @@ same same" ]
 	says 3 "loom-compare: map:1: a NUL byte" loom-compare --map map a.npz a.npz
 	head -c 9000 /dev/zero | tr '\0' x >map
 	says 3 "loom-compare: map:1: a line of more than 8192 bytes" loom-compare --map map a.npz a.npz
+	printf 'x y # z z z z z z\n' >map
+	says 3 "loom-compare: map:1: more than 8 words" loom-compare --map map a.npz a.npz
 	says 4 "loom-compare: nowhere: cannot open it: No such file or directory" loom-compare --map nowhere a.npz a.npz
+}
+
+@test "names: a glob has any number of stars, and a map up to 16" {
+	write a.npz "{'x': $one, 'y': $one}"
+	local stars='*****************'
+	labels loom-compare --only "${stars}x" --permute "$stars*=0" a.npz a.npz
+	[ "$status" = 0 ]
+	[ "$output" = "x same
+y skipped" ]
+	says 2 "loom-compare: --ignore 'x${stars}x': no tensor has such a name" \
+		loom-compare --ignore "x${stars}x" a.npz a.npz
+	printf '%s %s\n' "$stars" "$stars" >map
+	says 3 "loom-compare: map:1: 17 and 17 stars, expected as many in B's name as in A's (up to 16)" \
+		loom-compare --map map a.npz a.npz
+}
+
+@test "names: standard input is one file" {
+	write a.npy "$one"
+	says 2 "loom-compare: A and B cannot both be standard input" loom-compare - - <a.npy
+	says 2 "loom-compare: A and --map cannot both be standard input" loom-compare --map - - a.npy <a.npy
+	says 2 "loom-compare: --policy and --expect cannot both be standard input" \
+		loom-compare --policy - --expect - a.npy a.npy <a.npy
+	echo 'array same' | loom-compare -q --expect - a.npy a.npy
 }
 
 @test "names: --permute brings A's axes into B's order" {
@@ -107,6 +132,18 @@ same same" ]
 		loom-compare --permute '*=1,0' --permute 'a*=0,1' a.npy a.npy
 	says 2 "loom-compare: --permute 'a*=0,2,1': tensor array has 2 axes in A, expected 3" \
 		loom-compare --permute 'a*=0,2,1' a.npy a.npy
+}
+
+@test "names: what is left out may have other axes than --permute" {
+	write a.npz "{'w': np.zeros((2, 3)), 'b': $one, 'c': $one}"
+	write b.npz "{'w': np.zeros((3, 2)), 'b': $one, 'c': $one}"
+	labels loom-compare --allow-vacuous --permute '*=1,0' --ignore b --skip c a.npz b.npz
+	[ "$status" = 0 ]
+	[ "$output" = "b skipped
+c skipped
+w same" ]
+	says 2 "loom-compare: --permute '*=1,0': tensor c has 1 axes in A, expected 2" \
+		loom-compare --permute '*=1,0' --ignore b a.npz b.npz
 }
 
 @test "names: --only and --ignore leave tensors out, and say so" {
@@ -177,10 +214,40 @@ z different" ]
 -h.1 same
 -old same
 +theirs missing" ]
+	# Lines may end in CR LF, and whatever else a file holds is shown.
+	printf 'h.0 same\r\nh.1 different\r\nmine extra\r\ntheirs missing\r\n' >other
+	loom-compare -q --expect other a.npz b.npz
+	printf '\0x\nh.0 same\nh.1 different\nmine extra\n' >other
+	run -1 --separate-stderr bash -c "loom-compare -q --expect other a.npz b.npz 2>&1 | tr '\\0' '~'; exit \${PIPESTATUS[0]}"
+	[ "$output" = "--- other
++++ labels
+-~x
++theirs missing" ]
 	# A yes that was not expected is a no.
 	printf 'h.0 different\n' >kept
 	run --separate-stderr -1 loom-compare --report json --expect kept --only h.0 --allow-missing --allow-extra a.npz a.npz
 	"$PYTHON" -c 'import json, sys; json.loads(sys.argv[1])' "$output"
 	[[ $stderr = *"-h.0 different"* ]]
 	says 4 "loom-compare: nowhere: cannot open it: No such file or directory" loom-compare -q --expect nowhere a.npz b.npz
+}
+
+@test "names: labels have the whole of a name, so that two stay two" {
+	local name
+	name=$(printf '%01000d' 0)
+	"$PYTHON" - "$name" <<-'PY'
+		import json
+		import sys
+		for path, values in (("a", (1, 2)), ("first", (3, 2)), ("second", (1, 3))):
+		    head = {end + sys.argv[1]: {"dtype": "U8", "shape": [1], "data_offsets": [i, i + 1]}
+		            for i, end in enumerate("ab")}
+		    text = json.dumps(head).encode()
+		    with open(path + ".safetensors", "wb") as file:
+		        file.write(len(text).to_bytes(8, "little") + text + bytes(values))
+	PY
+	labels loom-compare a.safetensors first.safetensors
+	[ "$output" = "a$name different
+b$name same" ]
+	echo "$output" >kept
+	loom-compare -q --expect kept a.safetensors first.safetensors
+	run -1 loom-compare -q --expect kept a.safetensors second.safetensors
 }

@@ -31,6 +31,13 @@ sizes() {
 	[ "$stderr" = "loom-infer: net.entity: layer m (max): input 0: expected at least one value along axis 0, found int64 [0]" ]
 }
 
+@test "sizes: an extent below 0 is told with the layer that states it" {
+	sizes '{"name":"x","dtype":"float32","shape":["n",2]}' '"n-2"' | loom-stream >net.entity
+	"$PYTHON" -c "import numpy as n; n.save('x.npy', n.zeros((1, 2), 'f4'))"
+	run -3 --separate-stderr loom-infer -m net.entity x.npy
+	[ "$stderr" = 'loom-infer: net.entity: layer a (arange): stop: dimension "n-2" is -1, less than nothing' ]
+}
+
 @test "sizes: a network without inputs runs" {
 	sizes '' 7 | loom-stream >net.entity
 	loom-infer -m net.entity </dev/null >y.npy
@@ -41,7 +48,7 @@ sizes() {
 @test "sizes: a name that no input has is refused before any input comes" {
 	sizes '{"name":"x","dtype":"float32","shape":["n",2]}' '"k"' >net.stream
 	run -3 --separate-stderr loom-stream <net.stream
-	[ "$stderr" = "loom-stream: <stdin>: dimension \"k\" uses the name k, which no input's shape declares" ]
+	[ "$stderr" = "loom-stream: <stdin>: layer a (arange): stop: dimension \"k\" uses the name k, which no input's shape declares" ]
 }
 
 @test "sizes: dump shows nodes without inputs and what plain Loom leaves out" {
