@@ -83,7 +83,7 @@ def test_masks_of_attention(streamed, mask, how):
     inputs = [{"x": drawn((b, 2, s, 5))[0]["x"], "m": drawn((b, 2, s, s), seed=3)[0]["x"]}
               for b, s in ((3, 7), (2, 5))]
     document = exact(streamed, net, *inputs)
-    params = document.nodes[-1]["params"]
+    params, = [n["params"] for n in document.nodes if n["op"] == "scaled_dot_product_attention"]
     assert (params["causal"], params["mask"]) == (False, how)
 
 
@@ -204,3 +204,19 @@ def test_bags_of_rows(streamed):
         assert operations(exact(streamed, net, *inputs)) == ["embedding", mode]
     net = nn.Sequential(nn.EmbeddingBag(11, 4, padding_idx=1))
     assert problems_of(net, inputs[0]) == [("0", "EmbeddingBag", "padding_idx")]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (4, 5)])
+def test_an_added_mask_that_hides_everything_gives_zeros(streamed, shape):
+    net = module(lambda s, x, m: F.scaled_dot_product_attention(x, x, x, m))
+    mask = np.where(np.eye(4, dtype=bool), 0.5, -0.25).astype(np.float32)
+    mask[2], mask[1, :2] = -np.inf, -np.inf
+    inputs = {"x": drawn(shape)[0]["x"], "m": mask}
+    assert exact(streamed, net, inputs).nodes[-1]["op"] == "where"
+    assert (native(net, inputs, precision="float64")["y"][..., 2, :] == 0).all()
+
+
+def test_a_stored_mask_that_hides_no_row_is_attention_alone(streamed):
+    net = module(lambda s, x: F.scaled_dot_product_attention(x, x, x, s.bias))
+    net.bias = nn.Parameter(torch.linspace(-1, 1, 16).reshape(4, 4))
+    assert exact(streamed, net, *drawn((2, 3, 4, 5), (3, 3, 4, 5))).nodes[-1]["op"] == "scaled_dot_product_attention"

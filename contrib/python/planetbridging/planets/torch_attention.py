@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 
@@ -30,10 +31,30 @@ def attention(t: Translator, fx, query, key, value, mask=None, dropout=0.0, is_c
     params = {"causal": causal, "scale": None if scale is None else float(scale), "mask": how,
               "fill": "-inf", "empty": "zero"}
     inputs = [*heads(t, fx, query, key, value), *([] if name is None else [name])]
-    if query.meta["val"].ndim > 2:
+    blind, flat = how == "add" and may_blind(t, mask), query.meta["val"].ndim == 2
+    if not blind and not flat:
         return t.node(fx, "scaled_dot_product_attention", inputs, params)
-    made = t.builder.node(f"{t.wanted(fx)}.head", "scaled_dot_product_attention", inputs, params)
-    return t.node(fx, "reshape", [made], {"shape": t.shape(fx)})
+    made = t.builder.node(f"{t.wanted(fx)}.heads", "scaled_dot_product_attention", inputs, params)
+    if flat and blind:
+        made = t.builder.node(f"{t.wanted(fx)}.head", "reshape", [made], {"shape": t.shape(fx)})
+    elif flat:
+        return t.node(fx, "reshape", [made], {"shape": t.shape(fx)})
+    return seeing(t, fx, made, name)
+
+
+def may_blind(t: Translator, mask) -> bool:
+    """Whether an added mask may hold a row of -inf alone; of a stored one that is known."""
+    weight = t.weight(mask)
+    return weight is None or bool((t.array(weight)[0].astype(float) == -math.inf).all(-1).any())
+
+
+def seeing(t: Translator, fx, made: str, mask: str) -> str:
+    """Zeros for a query that an added mask lets see nothing, as torch has it, instead of a NaN."""
+    wanted = t.wanted(fx)
+    top = t.builder.node(f"{wanted}.top", "max", [mask], {"axes": [-1], "keepdims": True})
+    none = compositions.number(t.builder, f"{wanted}.none", -math.inf)
+    seen = t.builder.node(f"{wanted}.seen", "not_equal", [top, none])
+    return t.node(fx, "where", [seen, made, compositions.number(t.builder, f"{wanted}.zero", 0)])
 
 
 def heads(t: Translator, fx, query, key, value) -> list[str]:
