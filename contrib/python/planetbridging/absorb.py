@@ -26,7 +26,7 @@ from .compare import compare_outputs, diff_label
 from .dense_stack import LayerSpec
 from .graph import Graph
 from .results import StreamResult
-from .speaking import ONE_AT_A_TIME, nothing
+from .speaking import nothing
 
 __all__ = ["LayerSpec", "StreamResult", "jax", "keras", "pytorch", "sklearn", "stream",
            "stream_all_bedrocks", "stream_all_planets"]
@@ -121,7 +121,7 @@ def _absorb(kind: str, obj, *, planet, model_id, input_dim, layer_specs, layer_u
     example = inputs
     if inputs is None and input_dim is not None:
         example = {"x": np.zeros((2, input_dim), np.float32)}
-    with ONE_AT_A_TIME:
+    with planets.ONE_AT_A_TIME:
         graph = _graph(kind, obj, example, model_id, layer_specs, layer_units, activation)
     dense_stack.check(graph, layer_specs, layer_units, activation)
     _check_width(graph, input_dim)

@@ -18,7 +18,8 @@ def emit(obj, *, example=None, planet: str | None = None, name: str | None = Non
     """
     planet = planet or planets.of(obj)
     warn_versions(planet)
-    return planets.module(planet).emit(obj, example=example, name=name)
+    with planets.ONE_AT_A_TIME:
+        return planets.module(planet).emit(obj, example=example, name=name)
 
 
 def native(obj, inputs, *, planet: str | None = None, precision: str = "float32") -> dict:
@@ -29,7 +30,8 @@ def native(obj, inputs, *, planet: str | None = None, precision: str = "float32"
     """
     planet = planet or planets.of(obj)
     warn_versions(planet)
-    return planets.native(planet, obj, as_dict(inputs), precision)
+    with planets.ONE_AT_A_TIME:
+        return planets.native(planet, obj, as_dict(inputs), precision)
 
 
 def taps(obj, inputs, *, planet: str | None = None, precision: str = "float32") -> dict:
@@ -40,7 +42,8 @@ def taps(obj, inputs, *, planet: str | None = None, precision: str = "float32") 
     """
     planet = planet or planets.of(obj)
     warn_versions(planet)
-    return planets.taps(planet, obj, as_dict(inputs), precision)
+    with planets.ONE_AT_A_TIME:
+        return planets.taps(planet, obj, as_dict(inputs), precision)
 
 
 def check(obj, inputs, *, planet: str | None = None, name: str | None = None,
@@ -53,7 +56,9 @@ def check(obj, inputs, *, planet: str | None = None, name: str | None = None,
     inputs = as_dict(inputs)
     planet = planet or planets.of(obj)
     graph = emit(obj, example=inputs, planet=planet, name=name)
-    return run_check(graph, inputs, planets.module(planet).native(obj, inputs), options, keep)
+    with planets.ONE_AT_A_TIME:
+        outputs = planets.native(planet, obj, inputs)
+    return run_check(graph, inputs, outputs, options, keep)
 
 
 def as_dict(inputs) -> dict:

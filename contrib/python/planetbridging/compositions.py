@@ -75,12 +75,6 @@ def cut(b: Builder, wanted: str, x: str, axis: int, start: Dim, stop: Dim, step:
                                          "steps": [step]})
 
 
-def pick(b: Builder, wanted: str, x: str, axis: int, index: Dim) -> str:
-    """x[index] along one axis, which goes."""
-    one = cut(b, f"{wanted}.slice", x, axis, index, plus(index, 1))
-    return b.node(wanted, "squeeze", [one], {"axes": [axis]})
-
-
 def roll(b: Builder, wanted: str, x: str, shifts: list[int], axes: list[int],
          shape: list[Dim]) -> str:
     """Elements moved up by `shifts` along `axes`, those past the end to the start.

@@ -71,7 +71,7 @@ def digits_pytorch():
     from torch import nn
 
     return nn.Sequential(nn.Linear(SIDE * SIDE, HIDDEN[0]), nn.ReLU(), nn.Linear(*HIDDEN), nn.ReLU(),
-                         nn.Linear(HIDDEN[1], DIGITS), nn.Softmax(dim=-1))
+                         nn.Linear(HIDDEN[1], DIGITS), nn.Softmax(dim=-1)).eval()
 
 
 def train_pytorch(x, y) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
-import threading
 from dataclasses import dataclass
 from typing import Callable
 
@@ -21,9 +20,6 @@ from .vocabulary import AXES
 SEED = 42
 NUMPY = "numpy"
 """The planet of our own float64 formulas."""
-
-ONE_AT_A_TIME = threading.RLock()
-"""Held while a framework works: some of their settings are the whole process's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +48,7 @@ def nothing() -> np.ndarray:
 def live(planet: str, facts: Facts, model: Model) -> Spoken:
     """The network made of the planet's own layers, with the weights that belong to it."""
     canonical = kinds.of(facts.kind).inputs(facts, model, fixture.make(facts), "test")
-    with ONE_AT_A_TIME, generators_kept():
+    with planets.ONE_AT_A_TIME, generators_kept():
         module = planets.module(planet)
         wanted = trained.network_on(planet, facts, model)
         built = trained.builder(planet).build(wanted, weights(planet, facts, model), SEED)

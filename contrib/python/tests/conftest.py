@@ -67,6 +67,8 @@ def whole_path(streamed):
     def path(planet, obj, *batches, example=None, atol=1e-5, loom=True):
         module = planets.module(planet)
         assert module.owns(obj) and planets.of(obj) == planet
+        if planet == "pytorch":
+            obj.eval()
         graph = module.emit(obj, example=batches[0] if example is None else example)
         document = streamed(graph)
         for inputs in batches:
@@ -77,6 +79,20 @@ def whole_path(streamed):
                 assert result, result.report
         return document
     return path
+
+
+@pytest.fixture(autouse=True)
+def torch_modules_begin_in_eval_mode(monkeypatch):
+    """torch makes modules in training mode, which is refused; only the tests of that want it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    made = torch.nn.Module.__init__
+
+    def make(self, *given, **named):
+        made(self, *given, **named)
+        self.training = False
+    monkeypatch.setattr(torch.nn.Module, "__init__", make)
 
 
 def agree(native: dict, found: dict, atol: float) -> None:

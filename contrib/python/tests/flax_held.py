@@ -73,14 +73,12 @@ ANY = object()
 """For `untapped`: compositions have tensors that JAX does not make."""
 
 
-def held(streamed, net, *batches, atol=1e-12, loom=True, untapped=(), whole="1e-6",
-         tapped=True):
+def held(streamed, net, *batches, atol=1e-12, loom=True, untapped=(), whole="1e-6"):
     """Emit `net` at the first batch; compare NumPy, and Loom where it can, with JAX on all.
 
     JAX computes in float64 from the same weights; what it computes on the way is compared too, and
     every tensor of the graph but its constants and `untapped` is among that.  `whole` is what Loom
-    may be off in all, where errors of many nodes add up.  Without `tapped` only the outputs are
-    compared: under 64 bits JAX says an index in other steps.  Returns the document.
+    may be off in all, where errors of many nodes add up.  Returns the document.
     """
     graph = MODULE.emit(net, example=batches[0])
     document = streamed(graph)
@@ -95,9 +93,7 @@ def held(streamed, net, *batches, atol=1e-12, loom=True, untapped=(), whole="1e-
             result = run_check(graph, inputs, native, ["--atol", whole])
             assert result, result.report
     agreement(MODULE.native(net, inputs), native, 1e-4)
-    if not tapped:
-        return document
-    taps = MODULE.taps(net, inputs, "float64")
+    taps = MODULE.taps(net, inputs, "float64", batches[0])
     if untapped is ANY:
         assert set(taps) <= {name for node in graph.nodes for name in node.outputs}
     else:

@@ -10,7 +10,7 @@ import pytest
 if importlib.util.find_spec("jax") is None or importlib.util.find_spec("flax") is None:
     pytest.skip("jax and flax are not installed", allow_module_level=True)
 
-from interpreter import OPERATIONS, cut, extent, run  # noqa: E402
+from interpreter import OPERATIONS, extent, run  # noqa: E402
 
 from planetbridging import BridgeError, planets  # noqa: E402
 from planetbridging.bedrock import build_linen, build_nnx  # noqa: E402
@@ -38,12 +38,9 @@ def computed(network, weights, inputs) -> dict:
         xs = [None if name is None else values[name] for name in layer.inputs]
         own = {name.removeprefix(layer.name + "."): w.astype(float) for name, w in weights.items()
                if name.startswith(layer.name + ".")}
-        if layer.op == "reshape":
-            made = xs[0].reshape([extent(d, sizes) for d in layer.params["shape"]])
-        elif layer.op == "slice":
-            made = cut(layer.params, xs[0], sizes)
-        else:
-            made = OPERATIONS[layer.op](layer.params, own, *xs)
+        params = {key: [extent(d, sizes) for d in value] if isinstance(value, list) else value
+                  for key, value in layer.params.items()}
+        made = OPERATIONS[layer.op](params, own, *xs)
         values |= zip(layer.outputs, made if isinstance(made, list) else [made])
     return {name: values[name] for name in network.outputs}
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from flax_held import ANY, floats, held
-from jax_networks import drawn, jax, jnp, operations, problems_of
+from flax_held import ANY, floats, held, ids
+from jax_networks import drawn, jax, jnp, nn, operations, problems_of
 from test_jax_math import network
+
+from planetbridging import BridgeError, planets
 
 pytestmark = pytest.mark.filterwarnings("ignore::planetbridging.BridgeWarning")
 lax = jax.lax
@@ -77,11 +79,63 @@ def test_indexing(streamed):
             "strided": x[:, jnp.array([0, 2, 4])], "embedded": p["t"][i],
             "clipped": jnp.take(p["t"], i, axis=0, mode="clip"), "hot": jax.nn.one_hot(i, 5)}
 
-    document = held(streamed, (call, {"t": table}), indices(7), indices(6), tapped=False,
+    document = held(streamed, (call, {"t": table}), indices(7), indices(6), untapped=ANY,
                     loom=False)
     embeddings = [n["params"] for n in document.nodes if n["op"] == "embedding"]
     assert [p["wrap"] for p in embeddings] == [True, False]
     assert document.entry("embedding", "table")["source"] == "t"
+
+
+def test_rows_of_tables_under_vmap(streamed):
+    """What Equinox's Embedding does: a slice at a computed place, for each token of each sample."""
+    def batch(n, length):
+        return ids(n, length, vocabulary=5, seed=n)
+
+    def rows(p, ids):
+        return jax.vmap(jax.vmap(lambda i: lax.dynamic_index_in_dim(
+            p["t"], i, keepdims=False)))(ids)
+
+    document = held(streamed, (rows, {"t": drawn(jnp.ones((5, 3)))}), batch(2, 4), batch(3, 6),
+                    untapped=ANY)
+    assert operations(document)[-3:] == ["embedding", "reshape", "reshape"]
+
+    def windows(p, ids):
+        return jax.vmap(lambda i: lax.dynamic_slice(p["t"], (i, 0), (2, 3)))(ids[:, 0])
+    assert problems_of((windows, {"t": jnp.ones((5, 3))}), batch(2, 4)) == [
+        ("the model", "windows", "gather of windows at computed places")]
+
+
+def test_taps_are_those_of_the_example(streamed):
+    """Sizes that are equal where the taps are taken, and were not where the graph was made."""
+    def call(p, x, y):
+        return {"joined": jnp.concatenate([x, y], 1) * jnp.arange(x.shape[1] + y.shape[1])[:, None],
+                "summed": x.sum(1) - y.max(1), "last": x[:, -1] + y[:, 0] * 0.5}
+
+    def batch(n, left, right):
+        return floats(n, left, 4, seed=n) | floats(n, right, 4, seed=n + 1, name="y")
+
+    net = (call, {})
+    held(streamed, net, batch(2, 5, 6), batch(3, 7, 7), untapped=ANY)
+    with pytest.raises(BridgeError, match=r"^input y: shape \[3, 8, 4\] does not fit the graph, "
+                                          r"expected \[batch, d1, 4\]$"):
+        planets.module("jax").taps((lambda p, x, y: x + y, {}), batch(3, 7, 8), "float32",
+                                   batch(2, 5, 5))
+
+
+def test_modules_that_depend_on_the_precision_are_no_taps():
+    class Net(nn.Module):
+        def setup(self):
+            self.one, self.two = nn.Dense(4), nn.Dense(4)
+
+        def __call__(self, x):
+            return self.one(x) if x.dtype == jnp.float32 else self.two(x)
+
+    net, x = Net(), floats(2, 4)
+    variables = net.init(jax.random.key(0), x["x"], method=lambda net, x: net.one(net.two(x)))
+    assert set(planets.module("jax").taps((net, variables), x)) == {"y"}
+    with pytest.raises(BridgeError, match="^Net calls other modules for these inputs, or in this "
+                                          "precision, than for its graph: two stands for one$"):
+        planets.module("jax").taps((net, variables), x, "float64")
 
 
 def test_writing_at_known_places(streamed):

@@ -349,6 +349,21 @@ def test_several_inputs_of_a_call(whole_path):
     assert [i["name"] for i in document.head["inputs"]] == ["left", "right"]
 
 
+def test_a_call_that_is_traced_is_for_any_length(whole_path):
+    """One whose code counts the steps is for those of the example, and that is told."""
+    free = subclassed(lambda s, x: s.b(s.a(x)) + x, 5, 4, a=layers.Dense(4, activation="relu"),
+                      b=layers.LSTM(4, return_sequences=True))
+    first, second = batches(5, 4)[0], batches(8, 4)[1]
+    document = whole_path("keras", free, first, second)
+    assert document.head["inputs"][0]["shape"] == ["batch", "x_1", 4]
+    fixed = subclassed(lambda s, x: s.a(x) * ops.arange(x.shape[1], dtype=x.dtype)[:, None], 5, 4,
+                       a=layers.Dense(4))
+    with pytest.warns(BridgeWarning, match="^net works for any batch, but its inputs' other axes "
+                                           "are fixed at the sizes of the example$"):
+        document = whole_path("keras", fixed, *batches(5, 4))
+    assert document.head["inputs"][0]["shape"] == ["batch", 5, 4]
+
+
 def test_one_parameter_takes_many_inputs_by_name(whole_path):
     class Named(keras.Model):
         def __init__(self):

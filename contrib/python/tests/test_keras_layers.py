@@ -357,6 +357,12 @@ def test_float64_of_a_subclass_that_makes_its_own_layers():
     assert 0 < np.abs(double["y"] - single["y"]).max() < 1e-6
 
 
+def test_float64_of_lambdas(streamed):
+    """Their functions are the model's own: made of their bytes they would not know `ops`."""
+    check(streamed, lambda x: layers.Lambda(lambda t: ops.sin(t) * 2)(layers.Lambda(
+        lambda t, by: t * by, arguments={"by": 3.0})(x)), x=(None, 4))
+
+
 def test_float64_of_custom_layers(streamed):
     class Block(layers.Layer):
         def __init__(self, width, **kw):

@@ -132,6 +132,8 @@ def test_columns_go_their_own_ways(whole_path, streamed):
     ({"transformer": preprocessing.MinMaxScaler()}, MANY, ["dense", "sub", "div"]),
     ({"transformer": preprocessing.RobustScaler()}, MANY, ["dense", "mul", "add"]),
     ({"func": np.log1p, "inverse_func": np.expm1}, np.abs(ONE), ["dense", "reshape", "expm1"]),
+    ({"transformer": preprocessing.MinMaxScaler()}, np.reshape(ONE, (-1, 1)),
+     ["dense", "reshape", "sub", "div", "reshape"]),
     ({}, ONE, ["dense", "reshape"])], ids=str)
 def test_targets_are_turned_back(whole_path, streamed, options, y, ops):
     model = compose.TransformedTargetRegressor(linear_model.Ridge(), **options)
@@ -154,6 +156,10 @@ def test_what_has_no_word_is_named():
     assert [(p.path, p.cls, p.operation) for p in error.value.problems] == [
         ("polynomialfeatures", "PolynomialFeatures", "not a word of the stream"),
         ("transformedtargetregressor.transformer", "FunctionTransformer", "the function tan")]
+    rounded = preprocessing.FunctionTransformer(np.log1p, kw_args={"where": True})
+    with pytest.raises(Unsupported, match=r"^cannot be expressed: function \(FunctionTransformer\): "
+                                          "the function log1p with where. "):
+        emit(rounded.fit(np.abs(X)))
     huber = linear_model.SGDClassifier(loss="modified_huber", random_state=0)
     with pytest.raises(Unsupported, match=r"\(SGDClassifier\): probabilities of loss='modified_hu"):
         emit(fitted(huber, THREE))

@@ -121,10 +121,12 @@ def test_operations_that_want_numbers_fix_the_axes(streamed):
     with pytest.warns(BridgeWarning) as found:
         document = exact(streamed, net, *drawn((3, 2, 4, 6), (2, 2, 4, 6)))
     assert document.head["inputs"][0]["shape"] == ["batch", 2, 4, 6]
-    assert [str(w.message) for w in found] == [
+    assert [str(w.message) for w in found][:2] == [
         "the graph holds for 2 on axis 1 of x only: aten.pixel_unshuffle cannot follow the inputs there",
         "the graph holds for 4 on axis 2 of x only: aten.adaptive_avg_pool2d, aten.adaptive_max_pool2d, "
         "aten.upsample_nearest2d.vec cannot follow the inputs there"]
+    assert {str(w.message) for w in found[2:]} <= {
+        "the graph holds for 6 on axis 3 of x only, though the network takes other sizes: its code settles it"}
     assert [n["params"]["kernel"] for n in document.nodes if "pool" in n["op"]] == [[2, 2], [2, 1]]
 
 

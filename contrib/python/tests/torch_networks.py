@@ -51,7 +51,7 @@ def bare(function, **parts):
                     self.register_buffer(name, part)
                 else:
                     setattr(self, name, part)
-    return Net()
+    return Net().eval()
 
 
 def module(function, **parts):
@@ -73,6 +73,7 @@ def names(document):
 
 
 def problems_of(net, example):
+    net.eval()
     with pytest.raises(Unsupported) as error:
         emit(net, example=example)
     return [(p.path, p.cls, p.operation) for p in error.value.problems]
@@ -94,12 +95,12 @@ def exact(streamed, net, *inputs, loom=1e-6):
     Loom is within `loom` of it, where its programs are built and know the operations; both are
     relative to the greatest value, at least 1.  Returns the document.
     """
-    graph = emit(net, example=inputs[0])
+    graph = emit(net.eval(), example=inputs[0])
     document = streamed(graph)
     for given in inputs:
         wide = native(net, given, precision="float64")
         agree(wide, run_numpy(document, given), 1e-12)
         if {node.op for node in graph.nodes} <= loom_words():
-            result = run_check(graph, given, wide, ["--atol", str(loom)])
+            result = run_check(graph, given, wide, ["--atol", str(loom), "--allow-vacuous"])
             assert result, result.report
     return document

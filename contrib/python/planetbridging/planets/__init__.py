@@ -8,13 +8,14 @@ A planet module has
                                  `example`: one array, or arrays by input name
   native(obj, inputs) -> dict    the framework's own outputs, by the names of `Graph.outputs`;
                                  `inputs` are arrays by input name (`graph.bind_inputs`)
+  taps(obj, inputs, precision="float32") -> dict
+                                 the framework's own tensors by the names of the graph's; those
+                                 that it does not make are absent.  JAX's takes `example` too,
+                                 whose graph it is
 and where it makes sense
   native(obj, inputs, precision="float32") -> dict
                                  "float64": a copy of the network with the same weights, exactly,
                                  computes in float64, on the inputs as float32 has them
-  taps(obj, inputs, precision="float32") -> dict
-                                 the framework's own tensors by the names of the graph's; those
-                                 that it does not make are absent
   with_weights(obj, path) -> obj the object with the weights of a file (--weights, --params)
   load(path) -> obj              the object in a file (a SPEC that is a path), without running code
   load_trusted(path) -> obj      the same, but the file may run code (--trust)
@@ -29,6 +30,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
+import threading
 
 from ..graph import BridgeError, MachineError, UsageError
 
@@ -48,6 +50,9 @@ PACKAGES = {"pytorch": "torch safetensors", "keras": "tensorflow keras", "jax": 
 package is published under ours."""
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+
+ONE_AT_A_TIME = threading.RLock()
+"""Held while a planet works: some of its framework's settings are the whole process's."""
 
 
 def canonical(name: str) -> str:
@@ -79,11 +84,14 @@ def native(planet: str, obj, inputs: dict, precision: str = "float32") -> dict:
     return function(obj, inputs, precision)
 
 
-def taps(planet: str, obj, inputs: dict, precision: str = "float32") -> dict:
-    """The planet's own tensors on the way; UsageError if it has none to offer."""
-    if not hasattr(module(planet), "taps"):
-        raise UsageError(f"{canonical(planet)} has no taps: its networks say their outputs only")
-    return module(planet).taps(obj, inputs, precision)
+def taps(planet: str, obj, inputs: dict, precision: str = "float32", example=None) -> dict:
+    """The planet's own tensors on the way; UsageError if it cannot compute in that precision.
+
+    `example` is what the graph was emitted for, where names may depend on that.
+    """
+    function = module(planet).taps
+    more = {"example": example} if "example" in inspect.signature(function).parameters else {}
+    return function(obj, inputs, precision, **more)
 
 
 def of(obj) -> str:

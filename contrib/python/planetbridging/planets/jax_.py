@@ -10,19 +10,19 @@ called "y", the keys of a dict name several.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import inspect
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Callable
 
 import numpy as np
 
-from ..graph import BridgeError, BridgeWarning, Builder, Graph, Unsupported
+from ..graph import BridgeError, Builder, Graph, Unsupported
 from . import installed_version
-from .signature import bind, claim, leaf_names, one_line, plain
+from .signature import bind, claim, leaf_names, one_line, plain, warn_fixed
 
 MODULE = "jax"
 VERSIONS = {"jax": ["0.10"], "flax": ["0.12"]}
@@ -71,8 +71,7 @@ def emit(obj, *, example=None, name=None) -> Graph:
                           "give an example of them")
     graph, _, limited = _emitted(network, _bind(network.call, example), name)
     if limited:
-        warnings.warn(f"{network.name} works for any batch, but its inputs' other axes are fixed "
-                      "at the sizes of the example", BridgeWarning, stacklevel=2)
+        warn_fixed(network.name)
     return graph
 
 
@@ -148,7 +147,6 @@ def native(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
     With "float64" from the same weights and the inputs rounded to float32, both widened.
     """
     import jax
-    from flax import errors
 
     from . import jax_run
 
@@ -159,30 +157,44 @@ def native(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
         arrays = jax_run.given(binding.arrays, precision)
         arrays = {name: jax.numpy.asarray(a) for name, a in arrays.items()}
         args, named = binding.arguments(arrays)
-        try:
+        with _running(network, binding, precision):
             result = network.run(network.weights, args, {**named, **mode(network.call)})
-        except (TypeError, ValueError, errors.FlaxError) as error:
-            what = f"{network.name} cannot run these inputs: {one_line(error)}{binding.note}"
-            raise BridgeError(what) from error
         found, _ = jax.tree_util.tree_flatten_with_path(result)
         names = claim(binding.names, leaf_names([key_path(path) for path, _ in found]))
         return {name: plain(np.asarray(array)) for name, (_, array) in zip(names, found)}
 
 
-def taps(obj, inputs, precision="float32") -> dict[str, np.ndarray]:
+def taps(obj, inputs, precision="float32", example=None) -> dict[str, np.ndarray]:
     """The tensors inside the network as JAX computes them, by the names in `emit`'s graph.
 
-    Tensors that only the graph has, such as its constants, are not among them.
+    That is the graph of `example`, of `inputs` if there is none: sizes that are equal in the one
+    and not in the other may give other nodes.  Tensors that only the graph has, such as its
+    constants, are not among them.
     """
     from . import jax_run
 
     network = take_apart(obj)
     binding = _bind(network.call, inputs)
+    graph, walk, _ = _emitted(network, binding if example is None else
+                              _bind(network.call, example), None)
     with jax_run.computing(precision):
         network = jax_run.widened(network, precision)
         binding = replace(binding, arrays=jax_run.given(binding.arrays, precision))
-        graph, walk, _ = _emitted(network, binding, None)
-        return jax_run.taps(network, binding, walk, graph)
+        with _running(network, binding, precision):
+            return jax_run.taps(network, binding, walk, graph)
+
+
+@contextlib.contextmanager
+def _running(network, binding, precision: str):
+    """What JAX and Flax say of inputs that do not fit becomes one line that names the network."""
+    from flax import errors
+
+    try:
+        yield
+    except (TypeError, ValueError, errors.FlaxError) as error:
+        wide = " in float64" if precision == "float64" else ""
+        raise BridgeError(f"{network.name} cannot run these inputs{wide}: "
+                          f"{one_line(error)}{binding.note}") from error
 
 
 def with_weights(obj, path: str):

@@ -218,7 +218,10 @@ def _take_axis(eqn, arguments: list) -> int | None:
     if len(specs) != 2 or specs[1].dtype.kind not in "iu":
         return None
     for axis in range(len(specs[0].shape)):
-        traced = jax.make_jaxpr(functools.partial(jax.numpy.take, axis=axis))(*specs).eqns[0]
+        try:
+            traced = jax.make_jaxpr(functools.partial(jax.numpy.take, axis=axis))(*specs).eqns[0]
+        except jax.errors.InconclusiveDimensionOperation:
+            continue  # an axis of which nobody knows whether there is anything to take: another one
         if str(traced.params.get("jaxpr")) == str(eqn.params["jaxpr"]):
             return axis
     return None

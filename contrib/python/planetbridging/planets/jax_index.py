@@ -33,9 +33,10 @@ def _gather(walk, step: Step) -> Value:
         bounds = _start(walk, item, indices, how, extents) if len(shape_of(indices)) == 1 \
             else _stride(indices, how, extents)
         if bounds is not None:
-            return _cut_as(walk, step, item, bounds)
+            return _in_shape(walk, step, cut(walk, step, item, bounds))
     rows = _rows(walk, step)
-    return _embedding(walk, step, rows) if _is_table(step, rows) else _gathered(walk, step, rows)
+    made = _embedding(walk, step, rows) if _is_table(step, rows) else _gathered(walk, step, rows)
+    return _in_shape(walk, step, made)
 
 
 def _start(walk, item, indices, how, extents) -> dict | None:
@@ -77,9 +78,10 @@ def _stride(indices, how, extents) -> dict | None:
     return bounds | {int(along[0]): (int(given[0, column]), int(given[-1, column]) + 1, by)}
 
 
-def _cut_as(walk, step: Step, item, bounds: dict) -> Value:
-    """A slice without the axes along which it has one element."""
-    value = cut(walk, step, item, bounds)
+def _in_shape(walk, step: Step, value: Value) -> Value:
+    """What an indexing takes, with or without the axes along which that is one element."""
+    if len(value.shape) == len(step.outputs[0].aval.shape):
+        return value
     name = walk.laid(value, step, straight(len(value.shape)))
     if name not in walk.taps:
         walk.tap_as(name, step.outputs[0], value.shape)
@@ -91,31 +93,42 @@ class Rows:
     """An indexing taken apart: for each sample along `batch` axes, rows at the places along `axes`.
 
     `value` is the operand as [batch..., axes..., rest...]; `places` a value of int64 for each of
-    `axes`, of the indices' own shape `shape` without the last axis.
+    `axes`, of the indices' own shape `shape` without the last axis.  Of the result, `made` without
+    the axes of windows of one row, the axes `offsets` are those of `rest`.
     """
 
     value: Value
     batch: int
-    axes: int
+    axes: list[int]
     places: list[Value]
     shape: tuple
+    made: tuple
+    offsets: list[int]
 
 
 def _rows(walk, step: Step) -> Rows:
     item, indices = step.inputs
     how, extents = step.params["dimension_numbers"], step.params["slice_sizes"]
     shape, batch = shape_of(item), [int(a) for a in how.operand_batching_dims]
-    axes = [int(a) for a in how.start_index_map]
+    whole = [str(extent) == str(size) for extent, size in zip(extents, shape)]
+    columns = {int(a): n for n, a in enumerate(how.start_index_map)
+               if not (whole[a] and step.params["mode"] == GatherScatterMode.CLIP)}
+    axes = list(columns)
     gone = {int(a) for a in how.collapsed_slice_dims}
-    if not set(axes) <= gone or any(str(extents[a]) != str(shape[a]) for a in range(len(shape))
-                                    if a not in axes and a not in batch and a not in gone):
+    if any(extents[a] != 1 if a in axes else not whole[a] for a in range(len(shape))
+           if a not in batch and a not in gone):
         raise Inexpressible("gather of windows at computed places")
     rest = [a for a in range(len(shape)) if a not in (*batch, *axes)]
     # Axes of one element that are gone without an index stay as the last ones.
     rest = [a for a in rest if a not in gone] + [a for a in rest if a in gone]
     value = walk.full(item, step).transposed([*batch, *axes, *rest])
-    places = [_place(walk, step, indices, n, shape[axis]) for n, axis in enumerate(axes)]
-    return Rows(value, len(batch), len(axes), places, shape_of(indices)[:-1])
+    places = [_place(walk, step, indices, n, shape[axis]) for axis, n in columns.items()]
+    windows = [a for a in range(len(shape)) if a not in batch and a not in gone]
+    ones = [int(o) for a, o in zip(windows, how.offset_dims) if a in axes]
+    kept = [a for a in range(len(step.outputs[0].aval.shape)) if a not in ones]
+    return Rows(value, len(batch), axes, places, shape_of(indices)[:-1],
+                tuple(step.outputs[0].aval.shape[a] for a in kept),
+                [kept.index(int(o)) for o in how.offset_dims if int(o) not in ones])
 
 
 def _place(walk, step: Step, indices, n: int, extent) -> Value:
@@ -141,36 +154,34 @@ def _less(walk, step: Step, extent, less: int) -> Value:
 
 def _gathered(walk, step: Step, rows: Rows) -> Value:
     """The rows in the network's order of axes."""
-    how = step.params["dimension_numbers"]
     made = _by_sample(walk, step, rows) if rows.batch else _by_place(walk, step, rows)
-    shape = step.outputs[0].aval.shape
-    offsets = [int(axis) for axis in how.offset_dims]
     lead = iter(range(len(rows.shape)))
-    inside = iter(range(len(rows.shape), len(shape)))
-    return made.transposed([next(inside if a in offsets else lead) for a in range(len(shape))])
+    inside = iter(range(len(rows.shape), len(rows.made)))
+    return made.transposed([next(inside if a in rows.offsets else lead)
+                            for a in range(len(rows.made))])
 
 
 def _by_place(walk, step: Step, rows: Rows) -> Value:
     """[places..., rest...]: the axes of places are one axis, then its rows are taken."""
     x = walk.laid(rows.value, step, straight(len(rows.value.shape)))
     places = [walk.laid(place, step, straight(len(place.shape))) for place in rows.places]
-    rest = rows.value.shape[rows.axes:]
+    rest = rows.value.shape[len(rows.axes):]
     if len(places) == 1:
         name = walk.node(step, "gather", [x, places[0]], {"axis": 0})
     else:
         name = index_many(walk.builder, walk.path(step, "gather"), x, places, 0,
                           [size(dim) for dim in rows.value.shape])
-    return _without_ones(walk, step, Value.plain(name, (*rows.shape, *rest)))
+    return _without_ones(walk, step, rows, Value.plain(name, (*rows.shape, *rest)))
 
 
-def _without_ones(walk, step: Step, made: Value) -> Value:
+def _without_ones(walk, step: Step, rows: Rows, made: Value) -> Value:
     """The rows without axes of one element that the network does not keep."""
-    return walk.reshape(step, made, made.shape[:len(step.outputs[0].aval.shape)])
+    return walk.reshape(step, made, made.shape[:len(rows.made)])
 
 
 def _by_sample(walk, step: Step, rows: Rows) -> Value:
     """[places..., rest...] with axes of the places that stand with axes of the operand."""
-    if rows.axes != 1:
+    if len(rows.axes) != 1:
         raise Inexpressible("gather along several axes within samples")
     how, n = step.params["dimension_numbers"], rows.batch
     lead = [int(axis) for axis in how.start_indices_batching_dims]
@@ -189,7 +200,7 @@ def _by_sample(walk, step: Step, rows: Rows) -> Value:
     order = [*lead, *free]
     made = walk.reshape(step, Value.plain(name, (*batch, count, wide)),
                         (*(rows.shape[a] for a in order), *rest), "gathered")
-    made = _without_ones(walk, step, made)
+    made = _without_ones(walk, step, rows, made)
     return made.transposed([*(order.index(a) for a in range(len(order))),
                             *range(len(order), len(made.shape))])
 
@@ -199,9 +210,8 @@ def _is_table(step: Step, rows: Rows) -> bool:
     table = step.inputs[0]
     return isinstance(table, Const) and bool(table.source) and np.ndim(table.array) == 2 \
         and isinstance(step.inputs[1], Ref) and np.asarray(table.array).dtype.kind != "i" \
-        and not rows.batch and rows.axes == 1 and len(rows.value.shape) == 2 \
-        and tuple(step.params["dimension_numbers"].start_index_map) == (0,) \
-        and tuple(step.params["dimension_numbers"].offset_dims) == (len(rows.shape),)
+        and not rows.batch and rows.axes == [0] and len(rows.value.shape) == 2 \
+        and rows.offsets == [len(rows.shape)]
 
 
 def _embedding(walk, step: Step, rows: Rows) -> Value:

@@ -151,6 +151,8 @@ def _conv(layer, module, call, weight):
     if isinstance(module.padding, str):
         layer.needs(module.padding in ("SAME", "SAME_LOWER", "VALID", "CAUSAL", "CIRCULAR",
                                        "REFLECT"))
+    else:  # below 0 it takes places away
+        layer.needs(min(jax.tree.leaves(module.padding)) >= 0)
     _take(layer, weight, ("kernel",), ("bias",))
     return layer
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Callable
 
 import jax
 import numpy as np
@@ -78,13 +79,17 @@ def starting(primitive: str, rank: int) -> list[tuple]:
 
 @dataclass
 class Found:
-    """`count` steps that are the operation `op` from `x` to `y`."""
+    """`count` steps that are the operation `op` from `x` to `y`.
+
+    `function` is JAX's own, None where a number of the steps decides what it does.
+    """
 
     op: str
     params: dict
     x: Ref
     y: Ref
     count: int
+    function: Callable | None
 
 
 class Finder:
@@ -106,13 +111,14 @@ class Finder:
         if first not in starts():
             return None
         for x in dict.fromkeys(v for v in self.flat.steps[n].inputs if isinstance(v, Ref)):
-            for op, params, pattern in self._patterns(first, x.aval):
+            for op, params, function, pattern in self._patterns(first, x.aval):
                 match = self._match(pattern, n, x)
                 if match:
                     if "slope" in match:
-                        params = {key: match["slope"] for key in params}
+                        params, function = {key: match["slope"] for key in params}, None
                     size = len(pattern.steps)
-                    return Found(op, params, x, self.flat.steps[n + size - 1].outputs[0], size)
+                    y = self.flat.steps[n + size - 1].outputs[0]
+                    return Found(op, params, x, y, size, function)
         return None
 
     def _patterns(self, first: str, aval) -> list:
@@ -120,9 +126,9 @@ class Finder:
         if key not in self._traced:
             spec = jax.ShapeDtypeStruct(aval.shape, aval.dtype)
             found = [] if aval.dtype.kind != "f" else [
-                (op, params, _traced(function, spec))
+                (op, params, function, _traced(function, spec))
                 for op, params, function in starting(first, len(aval.shape))]
-            self._traced[key] = [row for row in found if row[2] is not None]
+            self._traced[key] = [row for row in found if row[3] is not None]
         return self._traced[key]
 
     def _match(self, pattern: Flat, n: int, x) -> dict | None:

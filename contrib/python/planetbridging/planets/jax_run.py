@@ -9,11 +9,11 @@ import jax
 import numpy as np
 from flax import linen, nnx
 
-from ..graph import UsageError
-from .jax_flat import CALLS, Const, scan_turns, unrolls
+from ..graph import BridgeError, UsageError
+from .jax_flat import CALLS, Ref, scan_turns, unrolls
 from .jax_leaves import InFloat64
 from .jax_modules import leaf, leaf_results, trace
-from .jax_sizes import compute, extents
+from .jax_sizes import compute, extents, sizes
 from .jax_specs import fixed
 from .signature import plain
 
@@ -98,15 +98,15 @@ def taps(network, binding, walk, graph) -> dict[str, np.ndarray]:
     """The tensors of the graph's nodes as the network itself computes them.
 
     Whole layers are run by their modules, at the sizes of the inputs; the steps between them one by
-    one, as they stand in the trace that became the graph.
+    one, as they stand in the trace that became the graph.  That trace is of 32 bits: under 64 JAX
+    says the same network in other steps, which no name would fit.  Outputs are those of the run.
     """
+    known = _known(walk.specs, binding)
     arrays = [jax.numpy.asarray(a) for a in binding.arrays.values()]
     whole = trace(network, binding, fixed(binding.arrays.values()), walk.opened)
     results: list = []
-    _run(whole.jaxpr, [*network.weights, *arrays], results)
-    known = {str(dim): extent for spec, array in zip(walk.specs, arrays)
-             for dim, extent in zip(spec.shape, array.shape) if not isinstance(dim, int)}
-    values = _values(walk.flat, arrays, results, known)
+    outputs = _run(whole.jaxpr, [*network.weights, *arrays], results)
+    values = _values(walk, arrays, results, known)
     found = {}
     for name, tap in _by_final_name(walk, graph).items():
         array = values[id(tap.ref)]
@@ -114,7 +114,21 @@ def taps(network, binding, walk, graph) -> dict[str, np.ndarray]:
             array = array.transpose(how) if kind == "transpose" else \
                 array.reshape(extents(how, known))
         found[name] = plain(np.asarray(array))
-    return found
+    return found | {name: plain(np.asarray(array)) for name, array in zip(graph.outputs, outputs)
+                    if name in found}
+
+
+def _known(specs, binding) -> dict[str, int]:
+    """The sizes in the graph's shapes by name, as the inputs have them."""
+    known: dict[str, int] = {}
+    for (name, array), spec in zip(binding.arrays.items(), specs):
+        fits = len(spec.shape) == array.ndim and all(
+            (dim if isinstance(dim, int) else known.setdefault(str(dim), extent)) == extent
+            for dim, extent in zip(spec.shape, array.shape))
+        if not fits:
+            raise BridgeError(f"input {name}: shape {list(array.shape)} does not fit the graph, "
+                              f"expected {sizes(spec.shape)}")
+    return known
 
 
 def _run(closed, arguments: list, results: list) -> list:
@@ -129,7 +143,7 @@ def _run(closed, arguments: list, results: list) -> list:
         key = CALLS.get(eqn.primitive.name)
         if eqn.primitive is leaf:
             made = leaf_results(eqn, given_)[1]
-            results.append(made)
+            results.append((eqn.params["layer"].path, made))
         elif key in eqn.params:
             made = _run(eqn.params[key], given_, results)
         elif eqn.primitive.name == "cond":
@@ -158,17 +172,40 @@ def _scan(eqn, arguments: list, results: list) -> list:
     return [*carry, *stacks]
 
 
-def _values(flat, arrays: list, results: list, known: dict) -> dict[int, object]:
-    """Every value of a flat network, by identity."""
-    values = {id(ref): array for ref, array in zip(flat.inputs, arrays)}
-    for step in flat.steps:
+def _values(walk, arrays: list, results: list, known: dict) -> dict[int, object]:
+    """Every value of a walk's steps, by identity: integers as wide as the steps say, floats as wide
+    as JAX computes now."""
+    wide = bool(jax.config.jax_enable_x64)
+
+    def held(ref, array):
+        return array if _is_float(ref.aval.dtype) else jax.numpy.asarray(array, ref.aval.dtype)
+    values = {id(ref): held(ref, array) for ref, array in zip(walk.flat.inputs, arrays)}
+
+    def read(item):
+        if isinstance(item, Ref):
+            return values[id(item)]
+        return _wide(item.array) if wide else item.array
+    for step in walk.flat.steps:
+        function, x = walk.functions.get(id(step.outputs[0]), (None, None))
         if step.bind is leaf:
-            made = results[step.number]
+            made = _result(walk, step, results, known)
+        elif function is not None:
+            made = [function(values[id(x)])]
         else:
-            made = compute(step, [item.array if isinstance(item, Const) else values[id(item)]
-                                  for item in step.inputs], known)
-        values.update((id(ref), array) for ref, array in zip(step.outputs, made))
+            made = compute(step, [read(item) for item in step.inputs], known, wide)
+        values.update((id(ref), held(ref, array)) for ref, array in zip(step.outputs, made))
     return values
+
+
+def _result(walk, step, results: list, known: dict) -> list:
+    """What the module of a step computed; BridgeError where the run came by another one."""
+    layer, (path, made) = step.params["layer"], \
+        results[step.number] if step.number < len(results) else ("", [])
+    if len(results) != walk.flat.leaves or path != layer.path or \
+            [array.shape for array in made] != [extents(o.aval.shape, known) for o in step.outputs]:
+        raise BridgeError(f"{walk.root} calls other modules for these inputs, or in this precision,"
+                          f" than for its graph: {path or 'none'} stands for {layer.path}")
+    return made
 
 
 def _by_final_name(walk, graph) -> dict:

@@ -10,8 +10,10 @@ import ast
 import operator
 import re
 
+import jax
 import numpy as np
 from jax import export
+from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
 
 from .jax_flat import Const, Flat, Ref
 from .signature import reach
@@ -78,16 +80,17 @@ def names_in(specs) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def compute(step, arguments: list, known: dict[str, int]) -> list:
-    """What a step makes of arrays, with the symbolic sizes in its parameters known."""
+def compute(step, arguments: list, known: dict[str, int], wide: bool = False) -> list:
+    """What a step makes of arrays, with the symbolic sizes in its parameters known.
+
+    With `wide` a step that says float32 makes float64.
+    """
     if step.primitive == "dim_as_value":
         dim = step.params["dim"]
         return [np.asarray(extent(dim, known), step.outputs[0].aval.dtype)]
     if step.primitive == "take":
-        import jax
-
         return [jax.numpy.take(*arguments, axis=step.params["axis"])]
-    made = step.bind.bind(*_alike(arguments), **{key: _numbers(value, known)
+    made = step.bind.bind(*_alike(arguments), **{key: _numbers(value, known, wide)
                                          for key, value in step.params.items()})
     return list(made) if step.bind.multiple_results else [made]
 
@@ -101,13 +104,25 @@ def _alike(arguments: list) -> list:
     return [a.astype(wide) if a.dtype in widths else a for a in arguments]
 
 
-def _numbers(value, known: dict[str, int]):
-    """A parameter with numbers for the sizes in it."""
+def _numbers(value, known: dict[str, int], wide: bool):
+    """A parameter with numbers for the sizes in it, and float64 for float32 if `wide`."""
     if export.is_symbolic_dim(value):
         return extent(value, known)
     if type(value) in (tuple, list):
-        return type(value)(_numbers(item, known) for item in value)
-    return value
+        return type(value)(_numbers(item, known, wide) for item in value)
+    if wide and isinstance(value, np.dtype):
+        return _wide(value)
+    return _wide_jaxpr(value) if wide and isinstance(value, Jaxpr) else value
+
+
+def _wide(dtype) -> np.dtype:
+    return np.dtype(np.float64) if dtype == np.float32 else dtype
+
+
+def _wide_jaxpr(jaxpr: Jaxpr) -> Jaxpr:
+    """What a scatter does with two elements, in float64."""
+    specs = [jax.ShapeDtypeStruct(var.aval.shape, _wide(var.aval.dtype)) for var in jaxpr.invars]
+    return jax.make_jaxpr(jaxpr_as_fun(ClosedJaxpr(jaxpr, ())))(*specs).jaxpr
 
 
 def _integers(value) -> list[int]:

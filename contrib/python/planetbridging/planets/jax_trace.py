@@ -59,6 +59,7 @@ class Walk:
         self.sums: dict[int, Callable] = {}
         self.summed: dict[int, Step] = {}
         self.taps: dict[str, Tap] = {}
+        self.functions: dict[int, tuple[Callable, Ref]] = {}
         self.first_names: dict[str, list[str]] = {}
         self.broken: set[int] = set()
         self.refused: dict[tuple[str, str], list[str]] = {}
@@ -160,6 +161,8 @@ class Walk:
 
     def _pattern(self, step: Step, found) -> Value:
         check(step, [found.y.aval])
+        if found.function is not None:
+            self.functions[id(found.y)] = found.function, found.x
         return pattern(self, step, found)
 
     def _primitive(self, step: Step):

@@ -15,9 +15,9 @@ import sys
 
 import numpy as np
 
-from ..graph import BridgeError, Builder, Graph, UsageError
+from ..graph import BridgeError, Builder, Graph, Unsupported, UsageError
 from . import installed_version
-from .signature import Binding, bind, claim, leaf_names, one_line, warn_precision
+from .signature import Binding, bind, claim, leaf_names, one_line, warn_fixed, warn_precision
 
 MODULE = "keras"
 VERSIONS = {"keras": ["3.15"], "tensorflow": ["2.21"]}
@@ -89,15 +89,39 @@ def emit(obj, *, example=None, name=None) -> Graph:
 
     A Sequential or Functional model knows its inputs; a subclassed one takes names from the
     parameters of its call, and shapes from `example` or, with one input, from the call that
-    built it.
+    built it: axes besides the batch are free where its call can be traced so.
     """
-    graph, _ = traced(obj, example, name)
+    graph, tracer = traced(obj, example, name)
     warn_precision(graph)
+    if tracer.limited:
+        warn_fixed(obj.name)
     return graph
 
 
 def traced(obj, example, name=None):
     """The graph of a model, and the tracer that made it: its values have the graph's names."""
+    from .keras_trace import graph_of
+
+    own = graph_of(obj)
+    if own is not None:
+        return _walked(obj, name, lambda tracer: (
+            own, [tracer.input(maker_name(t), t.shape, t.dtype) for t in own._inputs]), False)
+    binding = _binding_of(obj, example)
+    if not obj.built:
+        args, named = binding.arguments(binding.arrays)
+        obj(*args, **named, **inference_mode(obj))
+    free, fixed = _shapes(binding, True), _shapes(binding, False)
+    if free != fixed and graph_of(obj) is None:
+        with contextlib.suppress(Unsupported):
+            return _walked(obj, name, lambda tracer: _record(tracer, obj, binding, free))
+    graph, tracer = _walked(obj, name, lambda tracer: _record(tracer, obj, binding, fixed))
+    tracer.limited = free != fixed
+    return graph, tracer
+
+
+def _walked(obj, name, record, new=True):
+    """`traced` for what `record` makes of the model: a graph, and the values for its inputs; a
+    `new` one is no graph of the model's own."""
     from . import keras_trace
 
     keras = framework()
@@ -105,18 +129,12 @@ def traced(obj, example, name=None):
     versions = {package: installed_version(package) for package in ("keras", backend, "numpy")}
     builder = Builder(backend, versions, name or obj.name, keras_trace.supported())
     tracer = keras_trace.Tracer(keras, builder)
-    own = keras_trace.graph_of(obj)
-    if own is not None:
-        values = [tracer.input(maker_name(t), t.shape, t.dtype) for t in own._inputs]
-        recorded = own, values
-    else:
-        recorded = _record(tracer, obj, example)
+    recorded = record(tracer)
     if recorded is None:
         builder.finish([])
-    names, theirs = output_names(keras, recorded[0], traced=own is None)
-    if not theirs:
-        builder.reserve(names)
-    outputs = keras.tree.flatten(tracer.walk(*recorded, traced=own is None))
+    names, theirs = output_names(keras, recorded[0], traced=new)
+    builder.reserve(_several_calls(recorded[0], names) if theirs else names)
+    outputs = keras.tree.flatten(tracer.walk(*recorded, traced=new))
     return tracer.finish(outputs, names), tracer
 
 
@@ -157,6 +175,13 @@ def output_names(keras, graph, traced: bool) -> tuple[list[str], bool]:
     return claim(inputs, names), theirs
 
 
+def _several_calls(graph, names: list[str]) -> list[str]:
+    """Those of the outputs' names that another call of a shared layer would take first."""
+    called = [node.operation for nodes in graph._nodes_by_depth.values() for node in nodes]
+    makers = [tensor._keras_history.operation for tensor in graph._outputs]
+    return [name for name, maker in zip(names, makers) if sum(op is maker for op in called) > 1]
+
+
 def _own_name(tensor) -> str:
     """The name of an output: its maker's, with a number where that makes several."""
     index = tensor._keras_history.tensor_index
@@ -172,14 +197,10 @@ def inference_mode(obj) -> dict:
     return {"training": False} if obj._call_has_training_arg else {}
 
 
-def _record(tracer, obj, example):
+def _record(tracer, obj, binding: Binding, shapes: dict):
     """The graph of an object that brings none, and the values for its inputs; None if refused."""
     from .keras_trace import graph_of
 
-    binding, shapes = _binding_of(obj, example)
-    if not obj.built:
-        args, named = binding.arguments(binding.arrays)
-        obj(*args, **named, **inference_mode(obj))
     values = {name: tracer.input(name, shapes[name], binding.arrays[name].dtype.name)
               for name in binding.names}
     own = graph_of(obj)
@@ -190,17 +211,25 @@ def _record(tracer, obj, example):
     return tracer.record((lambda *a, **k: obj(*a, **k)) if alone else obj, args, named, "")
 
 
-def _binding_of(obj, example) -> tuple[Binding, dict]:
-    """The inputs of a call and their shapes, the first axis of each free."""
+def _binding_of(obj, example) -> Binding:
+    """The inputs of a call: those of the example, or of the call that built the object."""
     if example is not None:
-        binding = bind(obj.call, example)
-    else:
-        config = obj.get_build_config() if obj.built else None
-        shape = (config or {}).get("input_shape")
-        if not shape or not all(isinstance(size, (int, type(None))) for size in shape):
-            raise BridgeError(f"{obj.name} ({type(obj).__name__}) does not say the shapes of its "
-                              "inputs: give an example of them")
-        binding = bind(obj.call, np.zeros([size or 1 for size in shape], "float32"))
-    shapes = {name: (None,) + array.shape[1:] if array.ndim > 1 else array.shape
-              for name, array in binding.arrays.items()}
-    return binding, shapes
+        return bind(obj.call, example)
+    config = obj.get_build_config() if obj.built else None
+    shape = (config or {}).get("input_shape")
+    if not shape or not all(isinstance(size, (int, type(None))) for size in shape):
+        raise BridgeError(f"{obj.name} ({type(obj).__name__}) does not say the shapes of its "
+                          "inputs: give an example of them")
+    return bind(obj.call, np.zeros([size or 1 for size in shape], "float32"))
+
+
+def _shapes(binding: Binding, free: bool) -> dict[str, tuple]:
+    """The shapes of inputs, the first axis of each free, and if `free` all others but the last one
+    of floats, which weights were made for."""
+    def shape_of(array) -> tuple:
+        if array.ndim < 2:
+            return array.shape
+        last = array.ndim - (array.dtype.kind not in "iub")
+        return (None, *(None if free and axis < last else size
+                        for axis, size in enumerate(array.shape) if axis))
+    return {name: shape_of(array) for name, array in binding.arrays.items()}

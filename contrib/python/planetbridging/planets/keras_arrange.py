@@ -329,15 +329,20 @@ def _resize(call, x: Value, size, mode: str, odd: list[str], data_format: str):
     return resized(call, x, [int(n) for n in size], mode, "half_pixel", data_format)
 
 
+def _unfit(call) -> str:
+    """What forbids to turn an image's blocks into channels, or back."""
+    if call.operation.data_format != "channels_last":
+        return f"data_format={call.operation.data_format!r}"
+    free = not all(isinstance(size, int) for size in call.args[0].shape[1:3])
+    return "an image whose size is free" if free else ""
+
+
 def depth_to_space(call):
     """Channels become blocks of elements: the place in the block counts before the rest."""
-    operation, ops = call.operation, call.tracer.keras.ops
-    x, block = call.args[0], operation.block_size
-    if operation.data_format != "channels_last":
-        return call.refuse(f"data_format={operation.data_format!r}")
-    batch, high, wide, channels = x.shape
-    if not isinstance(high, int) or not isinstance(wide, int):
-        return call.refuse("an image whose size is free")
+    ops, x, block = call.tracer.keras.ops, call.args[0], call.operation.block_size
+    if _unfit(call):
+        return call.refuse(_unfit(call))
+    _, high, wide, channels = x.shape
     left = channels // block ** 2
 
     def shuffled(v):
@@ -349,13 +354,11 @@ def depth_to_space(call):
 
 
 def space_to_depth(call):
-    operation, ops = call.operation, call.tracer.keras.ops
-    x, block = call.args[0], operation.block_size
-    if operation.data_format != "channels_last":
-        return call.refuse(f"data_format={operation.data_format!r}")
-    batch, high, wide, channels = x.shape
-    if not isinstance(high, int) or not isinstance(wide, int):
-        return call.refuse("an image whose size is free")
+    """Blocks of elements become channels."""
+    ops, x, block = call.tracer.keras.ops, call.args[0], call.operation.block_size
+    if _unfit(call):
+        return call.refuse(_unfit(call))
+    _, high, wide, channels = x.shape
 
     def gathered(v):
         v = ops.reshape(v, (-1, high // block, block, wide // block, block, channels))

@@ -224,8 +224,10 @@ def in_float64(obj, inputs):
 
 def _from_config(keras, obj):
     try:
-        config = _in_float64(keras.saving.serialize_keras_object(obj))
-        return keras.saving.deserialize_keras_object(config, _classes(obj), safe_mode=False)
+        functions = _functions(keras, obj)
+        config = _in_float64(keras.saving.serialize_keras_object(obj), functions)
+        return keras.saving.deserialize_keras_object(config, _classes(obj) | functions,
+                                                     safe_mode=False)
     except Exception:  # a configuration may hold anything, or be none
         if type(obj).__module__.startswith("keras."):
             raise
@@ -236,16 +238,29 @@ def _from_config(keras, obj):
         raise
 
 
-def _in_float64(config):
-    """A configuration in which every float dtype is float64."""
+def _functions(keras, obj) -> dict:
+    """The functions of Lambda layers by "lambda>LAYER": from their bytes they would come without
+    the modules that they name."""
+    found = [layer for layer in obj._flatten_layers() if isinstance(layer, keras.layers.Lambda)]
+    names = [layer.name for layer in found]
+    return {f"lambda>{layer.name}": layer.function for layer in found
+            if names.count(layer.name) == 1}
+
+
+def _in_float64(config, functions):
+    """A configuration in which every float dtype is float64, and `functions` are called by name."""
     if isinstance(config, (list, tuple)):
-        return [_in_float64(item) for item in config]
+        return [_in_float64(item, functions) for item in config]
     if not isinstance(config, dict):
         return config
     if config.get("class_name") == "DTypePolicy" and config["config"]["name"] in FLOATS:
         return {**config, "config": {"name": "float64"}}
-    return {key: _in_float64(item) if key != "dtype" or item not in FLOATS else "float64"
-            for key, item in config.items()}
+    key = f"lambda>{config.get('name')}"
+    if "function" in config and key in functions:
+        config = {**config, "function": {"class_name": "function", "module": "builtins",
+                                         "config": key, "registered_name": key}}
+    return {key: _in_float64(item, functions) if key != "dtype" or item not in FLOATS
+            else "float64" for key, item in config.items()}
 
 
 def _classes(obj) -> dict:

@@ -68,7 +68,10 @@ class Tracer:
 
     `walks` holds what was walked, outer graphs before those inside them; `turned` says of nodes'
     tensors that no operation of Keras makes what they are: (tensor, what it is of, permutation).
+    `limited`: inputs have axes of fixed sizes that one would expect to be free.
     """
+
+    limited = False
 
     def __init__(self, keras, builder: Builder):
         self.keras = keras
@@ -157,9 +160,6 @@ class Tracer:
     def is_turned(self, made: Value, of: Value, perm) -> None:
         """Note that one value is another with its axes in the order `perm`."""
         self.turned.append((made.name, of.name, list(perm)))
-
-    def _flag(self, call: Call, name: str) -> bool:
-        return getattr(self.handler(call.operation), name, False)
 
     def emit(self, call: Call):
         """Emit a call by the table, by the graph it brings, or by tracing it."""

@@ -146,10 +146,17 @@ def one_line(error: Exception) -> str:
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     text = re.sub(r"\[\[.*\]\]", "[...]", text, flags=re.DOTALL)
+    text = text.rpartition("\nException encountered: ")[2]
     lines = [" ".join(line.split()) for line in text.split("\n") if line.strip()]
     told = [line for line in lines if not line.startswith("Exception encountered when calling")]
     line = (told or lines or [type(error).__name__])[0]
     return line if len(line) <= LINE_MAX else line[:LINE_MAX - 4] + " ..."
+
+
+def warn_fixed(name: str) -> None:
+    """Say so where one would expect sizes to be free that are not."""
+    warnings.warn(f"{name} works for any batch, but its inputs' other axes are fixed at the sizes "
+                  "of the example", BridgeWarning, stacklevel=3)
 
 
 def warn_precision(graph: Graph) -> None:

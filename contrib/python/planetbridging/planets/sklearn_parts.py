@@ -117,15 +117,22 @@ def target(walk: Walk, path: str, step, x: str, wide: int):
     """TransformedTargetRegressor: the regressor, then its targets turned back."""
     inner = f"{path}.regressor" if path else "regressor"
     y, count = walk.emit(inner, step.regressor_, x, wide)
-    transformer = step.transformer_
+    y = _turned_back(walk, f"{path}.transformer" if path else "transformer", step.transformer_, y)
+    if count == 1 and step._training_dim == 2:  # one column is a row within, and one again behind
+        y = walk.node(path, "reshape", [y], {"shape": ["batch", 1]})
+    return y, count
+
+
+def _turned_back(walk: Walk, path: str, transformer, y: str) -> str:
+    """The inverse of what the targets went through."""
     kind = type(transformer).__name__
-    named = f"{path}.transformer" if path else "transformer"
     if kind == "FunctionTransformer":
-        return _applied(walk, named, transformer, transformer.inverse_func, y), count
+        return _applied(walk, path, transformer, transformer.inverse_func, y,
+                        transformer.inv_kw_args)
     if kind not in INVERSES:
-        walk.builder.refuse(named, kind, "an inverse that is not a word of the stream")
-        return y, count
-    return INVERSES[kind](walk, named, transformer, y), count
+        walk.builder.refuse(path, kind, "an inverse that is not a word of the stream")
+        return y
+    return INVERSES[kind](walk, path, transformer, y)
 
 
 FUNCTIONS = {np.exp: "exp", np.expm1: "expm1", np.log: "log", np.log1p: "log1p", np.sqrt: "sqrt",
@@ -134,20 +141,21 @@ FUNCTIONS = {np.exp: "exp", np.expm1: "expm1", np.log: "log", np.log1p: "log1p",
 
 def function(walk: Walk, path: str, step, x: str, wide: int):
     """FunctionTransformer of a function of NumPy's."""
-    made = _applied(walk, path or "function", step, step.func, x)
+    made = _applied(walk, path or "function", step, step.func, x, step.kw_args)
     if made != x:
         walk.tap(made, step.transform)
     return made, wide
 
 
-def _applied(walk: Walk, path: str, step, wanted, x: str) -> str:
-    """A function of each element, None for none."""
+def _applied(walk: Walk, path: str, step, wanted, x: str, options) -> str:
+    """A function of each element, None for none; one that is given more than x is refused."""
     if wanted is None:
         return x
     op = FUNCTIONS.get(wanted)
-    if op is None:
+    if op is None or options:
         name = getattr(wanted, "__name__", type(wanted).__name__)
-        walk.builder.refuse(path, type(step).__name__, f"the function {name}")
+        told = f" with {', '.join(options)}" if options else ""
+        walk.builder.refuse(path, type(step).__name__, f"the function {name}{told}")
         return x
     return walk.node(path, op, [x, x] if op == "mul" else [x])
 

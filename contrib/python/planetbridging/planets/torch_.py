@@ -37,7 +37,8 @@ def emit(obj, *, example=None, name=None) -> Graph:
     """
     if example is None:
         raise BridgeError("pytorch needs an example of the inputs (--input), for ranks and dtypes")
-    from .torch_bounds import warn_fixed, warn_packed, warn_ranges, warn_wanted
+    from .torch_bounds import (warn_fixed, warn_packed, warn_ranges, warn_settled,
+                               warn_wanted)
     from .torch_inputs import enlarged, example_tensors
     from .torch_prepare import prepared
 
@@ -47,6 +48,7 @@ def emit(obj, *, example=None, name=None) -> Graph:
         warn_precision(trace.graph)
         warn_fixed(trace.graph)
         warn_wanted(trace)
+        warn_settled(network, trace, inputs)
         warn_packed(trace.program)
         warn_ranges(network, trace, enlarged(inputs))
     return trace.graph

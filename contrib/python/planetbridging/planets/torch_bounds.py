@@ -21,8 +21,42 @@ def warn_fixed(graph: Graph) -> None:
     for n, item in enumerate(graph.inputs):
         others = set().union(*free[:n], *free[n + 1:])
         if item.shape and isinstance(item.shape[0], int) and not free[n] & others:
-            warnings.warn(f"the network works for {item.shape[0]} samples only: it fixes the first "
-                          f"axis of {item.name}", BridgeWarning, stacklevel=3)
+            # Where another input's samples are free, this axis may be none of samples.
+            told = f"the network works for {item.shape[0]} samples only" \
+                if not any("batch" in dims for dims in free) \
+                else f"the graph holds for {item.shape[0]} on axis 0 of {item.name} only"
+            warnings.warn(f"{told}: it fixes the first axis of {item.name}", BridgeWarning,
+                          stacklevel=3)
+
+
+def warn_settled(obj, trace, inputs: dict) -> None:
+    """Say which further axes have one size in the record, although the module takes twice as much."""
+    for item, (name, tensor) in zip(trace.graph.inputs, inputs.items()):
+        for axis, size in list(enumerate(item.shape))[1:]:
+            if isinstance(size, int) and (name, axis) not in trace.fixed \
+                    and (runs(obj, doubled(inputs, {(name, axis)})) or runs(obj, doubled(inputs, {
+                        (other, n) for other, t in inputs.items() for n in range(1, t.ndim)
+                        if t.shape[n] == size}))):
+                warnings.warn(f"the graph holds for {size} on axis {axis} of {name} only, though the "
+                              "network takes other sizes: its code settles it", BridgeWarning,
+                              stacklevel=3)
+
+
+def doubled(inputs: dict, axes: set) -> dict:
+    """The inputs, twice as long on these axes (name, axis)."""
+    return {name: t.repeat([2 if (name, n) in axes else 1 for n in range(t.ndim)]) if t.ndim else t
+            for name, t in inputs.items()}
+
+
+def runs(obj, tensors: dict) -> bool:
+    """Whether the module takes these inputs."""
+    args, kwargs = arguments(obj, tensors)
+    try:
+        with torch.no_grad(), quiet():
+            obj(*args, **kwargs)
+    except Exception:  # whatever the module raises for such sizes
+        return False
+    return True
 
 
 def warn_wanted(trace) -> None:

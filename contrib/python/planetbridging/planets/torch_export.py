@@ -6,13 +6,16 @@ import contextlib
 import inspect
 import io
 import logging
+import os
 import sys
+import traceback
 import warnings
 
 import torch
 from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from ..graph import BridgeError, Unsupported
+from ..graph import BridgeError, Problem, Unsupported
 from .torch_inputs import arguments, named_leaves, register
 from .torch_dims import LeafError
 from .torch_ops import decompositions
@@ -39,8 +42,24 @@ def export(obj, tensors: dict, fixed=()):
     except Exception as error:
         if register(_run_once(obj, args, kwargs)):
             return export(obj, tensors, fixed)
+        if isinstance(error, GuardOnDataDependentSymNode):
+            raise Unsupported([following(obj, error)]) from error
         raise BridgeError(f"torch.export cannot record {type(obj).__name__}: "
                           f"{first_line(error)}") from error
+
+
+def following(obj, error: Exception) -> Problem:
+    """Which module's own code branches, counts or loops by the values of a tensor, and in which line."""
+    paths = {id(module): path for path, module in obj.named_modules()}
+    path, module, place = "", obj, ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        # What a method calls itself is the first of its names, whatever that is.
+        this = frame.f_locals.get((*frame.f_code.co_varnames, "self")[0])
+        if id(this) in paths and not frame.f_globals.get("__name__", "").startswith("torch."):
+            path, module = paths[id(this)], this
+            place = f" ({os.path.basename(frame.f_code.co_filename)}:{line})"
+    return Problem(path or "the model", type(module).__name__,
+                   f"Python code that follows the values of a tensor{place}")
 
 
 def axes(obj, tensors: dict, fixed=frozenset()):

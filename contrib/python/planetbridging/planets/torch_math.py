@@ -9,7 +9,7 @@ from torch.fx import Node as FxNode
 
 from .. import compositions
 from .torch_dims import number, size_of
-from .torch_trace import NUMPY, Refused, Translator, dtype_of, kind
+from .torch_trace import NARROW, NUMPY, Refused, Translator, dtype_of, kind
 
 UNARY = {
     **{word: word for word in ("relu", "tanh", "sigmoid", "silu", "exp", "log", "log1p", "expm1",
@@ -340,11 +340,18 @@ def prelu(t: Translator, fx, x, slope):
 
 
 def convert(t: Translator, fx, x, *rest, **named):
-    """A conversion to another dtype; from one float to another only where nothing is rounded."""
+    """A conversion to another dtype, only where nothing is rounded and nothing wraps.
+
+    A network that has weights of 16 bits computes in them, which `warn_precision` says.
+    """
     before, after = x.meta["val"].dtype, fx.meta["val"].dtype
+    own = {tensor.dtype for tensor in (*t.model.parameters(), *t.model.buffers())}
+    if before is not after and (
+            after in (torch.float16, torch.bfloat16) and after not in own and before.is_floating_point
+            or after in NARROW and before is not torch.bool
+            or kind(before) == kind(after) and torch.float64 in (before, after)):
+        raise Refused(f"a conversion to {after}")
     if kind(before) == kind(after):
-        if before is not after and torch.float64 in (before, after):
-            raise Refused(f"a conversion to {after}")
         return t.values.get(x.name)
     return t.node(fx, "cast", [t.tensor(x, fx)], {"to": kind(after)})
 
@@ -377,6 +384,7 @@ OPERATIONS = {
     "aten.frac.default": frac,
     "aten.maximum.default": binary("maximum"),
     "aten.minimum.default": binary("minimum"),
+    "aten.max.other": binary("maximum"), "aten.min.other": binary("minimum"),
     **{f"aten.{name}.{form}": comparison(word) for name, word in COMPARISONS.items()
        for form in ("Tensor", "Scalar")},
     **{f"aten.{name}": logical(word) for which, word in LOGICAL.items()

@@ -17,23 +17,17 @@ from .signature import one_line
 from .torch_inputs import weight_dtype
 
 
-@contextlib.contextmanager
-def evaluating(obj):
-    """Eval mode inside, every module's own mode back afterwards; CPU and eval are insisted on."""
-    modes = [(module, module.training) for module in obj.modules()]
+def insist_on_eval(obj) -> None:
+    """Refuse a module that trains, and one that is not on the CPU."""
     for key, tensor in [*obj.named_parameters(), *obj.named_buffers()]:
         if tensor.device.type != "cpu":
             raise BridgeError(f"{key} is on {tensor.device}: call .cpu() on the model first")
-    obj.eval()
-    try:
-        stuck = [Problem(path or "the model", type(module).__name__, "stays in training mode")
-                 for path, module in obj.named_modules() if module.training]
-        if stuck:
-            raise Unsupported(stuck)
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    training = [(path, module) for path, module in obj.named_modules() if module.training]
+    if training and not training[0][0]:
+        raise BridgeError(f"{type(obj).__name__} is in training mode: call .eval() on it first")
+    if training:
+        raise Unsupported([Problem(path, type(module).__name__, "in training mode: call .eval() first")
+                           for path, module in training])
 
 
 @contextlib.contextmanager
@@ -88,15 +82,16 @@ def widened(step: float):
 
 @contextlib.contextmanager
 def prepared(obj):
-    """(the network, what its evaluated weights were computed from), in eval mode, for as long.
+    """(the network, what its evaluated weights were computed from), for as long.
 
     Wrappers of torch.compile and data-parallel training are taken off, and weights that a norm
     or a mask computes anew in each call are plain ones.
     """
     network = unwrapped(obj)
+    refuse_sealed(network)
     refuse_quantised(network)
+    insist_on_eval(network)
     with contextlib.ExitStack() as undo:
-        undo.enter_context(evaluating(network))
         take_off(network, undo)
         evaluated = {}
         for path, module in list(network.named_modules()):
@@ -140,6 +135,21 @@ def take_off(network, undo) -> None:
         if module._compiled_call_impl is not None:
             undo.callback(setattr, module, "_compiled_call_impl", module._compiled_call_impl)
             module._compiled_call_impl = None
+
+
+def refuse_sealed(network) -> None:
+    """Name every module without Python code or without shapes, all at once."""
+    found: list[Problem] = []
+    for path, module in network.named_modules():
+        inside = any(path.startswith(f"{above.path}.") or above.path == "the model" for above in found)
+        if isinstance(module, torch.jit.ScriptModule) and not inside:
+            found.append(Problem(path or "the model", getattr(module, "original_name", "ScriptModule"),
+                                 "TorchScript: give the module that it was made from"))
+        elif isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
+            found.append(Problem(path or "the model", type(module).__name__,
+                                 "no shapes yet: call the model once"))
+    if found:
+        raise Unsupported(found)
 
 
 def refuse_quantised(network) -> None:

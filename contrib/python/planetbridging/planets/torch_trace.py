@@ -31,6 +31,12 @@ NUMPY = {torch.float64: "float64", torch.float32: "float32", torch.float16: "flo
 TURNS = re.compile(r"aten\.(t|transpose|permute|numpy_T|alias|clone|detach|lift_fresh_copy)\.")
 """Operations that leave a stored weight a stored weight: at most its axes change places."""
 
+NARROW = (torch.uint8, torch.int8, torch.int16)
+
+WRAPS = re.compile(r"aten\.(abs|add|addcmul|arange|cumsum|div|floor_divide|matmul|mm|bmm|mul|neg|pow|"
+                   r"rsub|square|sub|sum)\.")
+"""Operations whose results may not fit into the integers that they are of."""
+
 SILENT = re.compile(r"getitem|aten\.(alias|clone|detach|lift_fresh_copy)\.")
 """Calls that make no tensor of their own."""
 
@@ -158,6 +164,7 @@ class Translator:
         if str(node.target) not in self.handlers:
             raise Refused("", (path, cls, operation))
         try:
+            refuse_wrapping(node)
             return self.handlers[str(node.target)](self, node, *node.args, **node.kwargs)
         except Refused as reason:
             told = reason.problem or (path, cls, f"{operation} with {reason}")
@@ -349,6 +356,13 @@ class Translator:
 def innermost(node: FxNode) -> str:
     """Which call of which module makes the call: a key that each call of a shared module has anew."""
     return next(reversed(node.meta.get("nn_module_stack") or {"": None}))
+
+
+def refuse_wrapping(node: FxNode) -> None:
+    """Refuse arithmetic in integers of 8 and 16 bits, which wraps there and not in the stream."""
+    value = node.meta.get("val")
+    if isinstance(value, torch.Tensor) and value.dtype in NARROW and WRAPS.match(str(node.target)):
+        raise Refused(f"arithmetic in {value.dtype}, which wraps")
 
 
 def kind(dtype) -> str:

@@ -184,9 +184,9 @@ def build(tree: Tree):
     """(module, variables) of linen or a module of nnx, every weight drawn by its path."""
     linen, own = CLASSES[tuple(tree.inputs)]
     if tree.style == "nnx":
-        net = own(tree.root, nnx.Rngs(0))
-        nnx.update(net, redrawn(tree, nnx.state(net, (nnx.Param, nnx.BatchStat))))
-        return net
+        # Without the numbers that nnx itself would begin with, which take longer than all else here.
+        definition, state = nnx.split(nnx.eval_shape(lambda: own(tree.root, nnx.Rngs(0))))
+        return nnx.merge(definition, redrawn(tree, state))
     net = linen(tree.root)
     example = [jax.ShapeDtypeStruct(value.shape(0, 2), np.int32 if value.kind == "ids" else np.float32)
                for value in tree.inputs.values()]
@@ -196,6 +196,9 @@ def build(tree: Tree):
 def redrawn(tree: Tree, weights):
     """The same structure with drawn arrays."""
     def one(path, leaf):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):  # keys of nnx's generators, and how often used
+            return jax.random.key(0) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else jnp.zeros(
+                leaf.shape, leaf.dtype)
         names = tuple(name for name in jax_.key_path(path) if name != "value")
         return jnp.asarray(drawn(f"{tree.name} {'/'.join(map(str, names))}", names, leaf.shape))
     return jax.tree_util.tree_map_with_path(one, weights)

@@ -60,7 +60,8 @@ class Framework:
     def activation(name, x, kind):
         own = {"gelu": lambda: ops.gelu(x, False), "gelu_tanh": lambda: ops.gelu(x, True),
                "softmax": lambda: 4.0 * ops.softmax(x), "sigmoid": lambda: keras.activations.sigmoid(x),
-               "tanh_shrink": lambda: ops.tanh_shrink(2.0 * x), "leaky_relu": lambda: layers.LeakyReLU(0.15)(x), "elu": lambda: layers.ELU(0.7)(x)}
+               "tanh_shrink": lambda: ops.tanh_shrink(2.0 * x), "elu": lambda: layers.ELU(0.7)(x),
+               "leaky_relu": lambda: layers.LeakyReLU(0.15)(x)}
         return own[name]() if name in own else layers.Activation(name)(x)
 
 
@@ -214,7 +215,8 @@ def subclassed(tree: Tree):
     def ids_and(self, ids, z):
         return walk(tree.root, self.own, [ids, z])
 
-    Net.call = {("x",): one, ("ids",): ids_alone, ("x", "z"): two, ("ids", "z"): ids_and}[tuple(tree.inputs)]
+    calls = {("x",): one, ("ids",): ids_alone, ("x", "z"): two, ("ids", "z"): ids_and}
+    Net.call = calls[tuple(tree.inputs)]
     net = Net()
     net(*(np.zeros(value.shape(0, 2), dtype(value)) for value in tree.inputs.values()))
     return net
@@ -230,7 +232,9 @@ def functional(tree: Tree):
                            for n, size in enumerate(value.shape(0, 2)[1:])], dtype=dtype(value), name=name)
               for name, value in tree.inputs.items()]
     made = walk(tree.root, children(tree.root), inputs)
-    return keras.Model(inputs, list(made) if isinstance(made, tuple) else made, name="net")
+    net = keras.Model(inputs, list(made) if isinstance(made, tuple) else made, name="net")
+    net([np.zeros(value.shape(0, 2), dtype(value)) for value in tree.inputs.values()])  # builds blocks
+    return net
 
 
 def build(tree: Tree):
@@ -240,7 +244,8 @@ def build(tree: Tree):
 
     keras.backend.clear_session()
     net = {"functional": functional, "subclassed": subclassed}[tree.style](tree)
-    owners = {id(variable): layer for layer in net._flatten_layers() for variable in layer._trainable_variables}
+    owners = {id(variable): layer for layer in net._flatten_layers()
+              for variable in layer._trainable_variables}
     for n, variable in enumerate(net.weights):
         name, shape = f"{tree.name} {n} {variable.name}", tuple(variable.shape)
         if "float" not in variable.dtype:

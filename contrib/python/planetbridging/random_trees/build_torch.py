@@ -110,7 +110,8 @@ def transposed(p, v):
 def recurrent(cls):
     def made(p, v):
         more = {"nonlinearity": p["activation"]} if cls is nn.RNN else {}
-        return cls(v.wide, p["hidden"], p["layers"], bias=p["bias"], batch_first=True, bidirectional=p["both"], **more)
+        return cls(v.wide, p["hidden"], p["layers"], bias=p["bias"], batch_first=True,
+                   bidirectional=p["both"], **more)
     return made
 
 
@@ -182,7 +183,8 @@ class Net(nn.Module):
         if step.op == "attend":
             return F.linear(xs[0], layer.weight)
         if step.op == "attention":
-            mask = nn.Transformer.generate_square_subsequent_mask(xs[0].shape[1]) if step.params["causal"] else None
+            hidden = nn.Transformer.generate_square_subsequent_mask(xs[0].shape[1])
+            mask = hidden if step.params["causal"] else None
             return layer(xs[0], xs[0], xs[0], attn_mask=mask, need_weights=False)[0]
         if isinstance(layer, nn.RNNBase):
             return states(layer, xs[0], "last" in step.params)
@@ -237,7 +239,8 @@ def build(tree: Tree) -> nn.Module:
     with torch.no_grad():
         for path, parameter in net.named_parameters():
             owner = net.get_submodule(path.rpartition(".")[0])
-            value = redraw_torch.drawn(f"{tree.name} {path}", path.rpartition(".")[2], tuple(parameter.shape), owner)
+            value = redraw_torch.drawn(f"{tree.name} {path}", path.rpartition(".")[2],
+                                       tuple(parameter.shape), owner)
             parameter.copy_(torch.from_numpy(value))
         for path, buffer in net.named_buffers():
             if "running" in path:

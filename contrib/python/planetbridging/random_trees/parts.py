@@ -225,7 +225,8 @@ def padding(*modes: str):
         if v.least < 3:
             return None
         low, high = dice.between(1, 2), dice.between(0, 2)
-        able = [mode for mode in modes if mode in ("constant", "replicate") or not (at.planet == JAX and at.free)]
+        able = [mode for mode in modes
+                if mode in ("constant", "replicate") or at.planet != JAX or not at.free]
         return {"mode": dice.one(able), "low": low, "high": high}, v.each(lambda e: e.more(low + high))
     return make
 
@@ -303,7 +304,8 @@ def mixing(dice: Dice, v: Value, at):
 
 def reducing(*names: str):
     def make(dice: Dice, v: Value, at):
-        return {"name": dice.one(names), "axis": dice.one(("features", "places") if v.extents else ("features",))}, v
+        axes = ("features", "places") if v.extents else ("features",)
+        return {"name": dice.one(names), "axis": dice.one(axes)}, v
     return make
 
 

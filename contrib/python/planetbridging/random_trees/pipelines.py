@@ -14,8 +14,8 @@ from .spec import Module, Step, Tree, Value
 BATCHES = (4, 7)
 SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "Normalizer")
 PROJECTIONS = ("PCA", "TruncatedSVD")
-MODELS = ("MLPClassifier", "MLPClassifier", "MLPRegressor", "MLPRegressor", "LinearRegression", "Ridge", "LogisticRegression", "RidgeClassifier",
-          "LinearSVC", "SGDClassifier")
+MODELS = ("MLPClassifier", "MLPClassifier", "MLPRegressor", "MLPRegressor", "LinearRegression", "Ridge",
+          "LogisticRegression", "RidgeClassifier", "LinearSVC", "SGDClassifier")
 FORMS = ("chain", "residual", "branch", "shared", "twice")
 
 

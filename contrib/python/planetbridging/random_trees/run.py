@@ -15,7 +15,8 @@ from ..bedrock.own import drawing
 from . import growing, pipelines
 from .spec import Tree
 
-PLANETS = {"pytorch": "build_torch", "keras": "build_keras", "jax": "build_flax", "sklearn": "build_sklearn"}
+PLANETS = {"pytorch": "build_torch", "keras": "build_keras", "jax": "build_flax",
+           "sklearn": "build_sklearn"}
 """Where the networks of a planet are built."""
 
 WIDE, NARROW = 1e-6, 2e-5
@@ -28,6 +29,14 @@ off as that, and never further than NARROW.
 LEAST, APART = 0.05, 0.01
 """A root mean square that is less than this shows nothing, nor do samples that are no further apart,
 relative to the greatest value."""
+
+
+DRAWS = 4
+"""How often numbers are drawn until a tree shows something: functions in a row may hardly leave any."""
+
+
+class Idle(Exception):
+    """Outputs that show nothing."""
 
 
 @dataclass
@@ -57,8 +66,13 @@ def inputs_of(tree: Tree, run: int) -> dict[str, np.ndarray]:
 
 
 def drawn(tree: Tree, name: str, value, run: int) -> np.ndarray:
+    """Ids in which all words occur, or values of which each sample has means of its own: a mean over
+    many places would be about the same for all otherwise."""
     key, shape = f"{tree.name} {run} {name}", value.shape(run, tree.batches[run])
-    return drawing.tokens(key, shape, value.wide) if value.kind == "ids" else drawing.normal(key, shape)
+    if value.kind == "ids":
+        return drawing.tokens(key, shape, value.wide)
+    means = drawing.uniform(f"{key} means", (shape[0], *[1] * (len(shape) - 2), shape[-1]), 1.25)
+    return drawing.normal(key, shape) * np.float32(0.75) + means
 
 
 def judge(tree: Tree, change=None) -> Verdict:
@@ -66,19 +80,25 @@ def judge(tree: Tree, change=None) -> Verdict:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Verdict(tree, followed(tree, change))
+            return Verdict(tree, followed(tree, *live(tree), change))
     except Exception as error:  # what a framework or an emitter raises is this tree's fault alone
         return Verdict(tree, f"{type(error).__name__}: {error}")
 
 
-def followed(tree: Tree, change=None) -> str:
+def live(tree: Tree) -> tuple:
+    """(network, inputs of each run, float64 outputs of each) of the first draw that shows something."""
+    for tree.draw in range(DRAWS):
+        net = builder(tree.planet).build(tree)
+        given = [inputs_of(tree, run) for run in range(len(tree.batches))]
+        wide = [native(tree.planet, net, one, "float64") for one in given]
+        idle = [line for outputs in wide for line in complaints(outputs)]
+        if not idle:
+            return net, given, wide
+    raise Idle("; ".join(idle))
+
+
+def followed(tree: Tree, net, given: list[dict], wide: list[dict], change) -> str:
     """What is wrong with the tree, nothing if all is well."""
-    net = builder(tree.planet).build(tree)
-    given = [inputs_of(tree, run) for run in range(len(tree.batches))]
-    wide = [native(tree.planet, net, one, "float64") for one in given]
-    idle = [line for outputs in wide for line in complaints(outputs)]
-    if idle:
-        return f"shows nothing: {'; '.join(idle)}"
     graph = planets.module(tree.planet).emit(net, example=given[0])
     if change:
         change(graph)
@@ -86,13 +106,15 @@ def followed(tree: Tree, change=None) -> str:
     with tempfile.TemporaryDirectory(prefix="planetbridging-") as folder:
         found = loom(folder, graph, given)
         limit = min(max(WIDE, *map(distance, narrow, wide)), NARROW)
-        return " | ".join(filter(None, (
-            compared(folder, found, wide, limit, "float64"), compared(folder, found, narrow, NARROW, "float32"))))
+        said = [compared(folder, found, wide, limit, "float64"),
+                compared(folder, found, narrow, NARROW, "float32")]
+        return " | ".join(filter(None, said))
 
 
 def distance(narrow: dict[str, np.ndarray], wide: dict[str, np.ndarray]) -> float:
     """The greatest distance of outputs relative to max(1, the greatest value)."""
-    return max(float(np.abs(narrow[name] - wide[name]).max() / max(1, np.abs(wide[name]).max())) for name in wide)
+    return max(float(np.abs(narrow[name] - array).max() / max(1, np.abs(array).max()))
+               for name, array in wide.items())
 
 
 def native(planet: str, net, inputs: dict, precision: str) -> dict[str, np.ndarray]:
@@ -133,7 +155,8 @@ def loom(folder: str, graph, given: list[dict]) -> dict[str, np.ndarray]:
 
 def compared(folder: str, found: dict, native: list[dict], atol: float, what: str) -> str:
     """loom-compare's report where it says no; `what` names the native side."""
-    wanted = {f"{run}.{name}": array for run, outputs in enumerate(native) for name, array in outputs.items()}
+    wanted = {f"{run}.{name}": array for run, outputs in enumerate(native)
+              for name, array in outputs.items()}
     files = [os.path.join(folder, f"{side}.safetensors") for side in ("loom", "native")]
     for path, tensors in zip(files, (found, wanted)):
         with open(path, "wb") as out:

@@ -111,10 +111,12 @@ class Tree:
     batches: tuple[int, ...]
     free: bool
     features: set[str]
+    draw: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.planet}-{self.seed}"
+        """What weights and inputs are drawn under: another `draw` is of other numbers."""
+        return f"{self.planet}-{self.seed}" + (f".{self.draw}" if self.draw else "")
 
     def __str__(self) -> str:
         given = ", ".join(f"{name} {shapes(value, self.batches)}" for name, value in self.inputs.items())

@@ -108,16 +108,17 @@ def write(place: str, planet: str, case: Case) -> None:
     weights = case.weights()
     built = build(planet, case, weights)
     module = planets.module(framework(planet))
-    graph = None
+    graph = first = None
     for run_ in range(len(case.runs)):
         inputs = built.to_native(on_planet(case, planet, run_)[1])
         if graph is None:
-            graph = module.emit(built.network, example=inputs, name=case.id)
+            first = inputs
+            graph = module.emit(built.network, example=first, name=case.id)
             spool = io.BytesIO()
             stream.write(graph, spool)
             put_bytes(os.path.join(place, "model.stream"), spool.getvalue())
         os.makedirs(os.path.join(place, str(run_)))
-        for name, found in tensors(planet, module, built, graph, inputs).items():
+        for name, found in tensors(planet, module, built, graph, inputs, first).items():
             put(os.path.join(place, str(run_), f"{name}.npz"), found)
     about = {"key": key(planet, case), "versions": graph.versions, "composed": list(built.composed)}
     put_bytes(os.path.join(place, "made.json"), json.dumps(about, indent=1).encode() + b"\n")
@@ -144,14 +145,14 @@ def build(planet: str, case: Case, weights: Weights) -> Built:
     return trained.builder(planet).build(network, weights, SEED)
 
 
-def tensors(planet: str, module, built: Built, graph, inputs: dict) -> dict[str, dict]:
-    """The contents of a run's files by their names."""
+def tensors(planet: str, module, built: Built, graph, inputs: dict, first: dict) -> dict[str, dict]:
+    """The contents of a run's files by their names; `first` is what the graph was emitted for."""
     if planet == "sklearn":
         wide = {name: array.astype(np.float64) for name, array in inputs.items()}
         exact = usual = module.native(built.network, wide)
         taps64 = taps32 = exact
     else:
-        taps64, taps32 = (module.taps(built.network, inputs, precision=p)
+        taps64, taps32 = (planets.taps(framework(planet), built.network, inputs, p, first)
                           for p in ("float64", "float32"))
         exact, usual = ({name: taps[name] for name in graph.outputs} for taps in (taps64, taps32))
     places = {name: np.arange(array.size).reshape(array.shape) for name, array in exact.items()}
