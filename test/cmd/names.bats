@@ -251,3 +251,14 @@ b$name same" ]
 	loom-compare -q --expect kept a.safetensors first.safetensors
 	run -1 loom-compare -q --expect kept a.safetensors second.safetensors
 }
+
+@test "names: the example of the manual" {
+	write nhwc.npz "{'head/kernel': $one, 'conv1/k': np.arange(24.).reshape(1, 2, 3, 4)}"
+	write nchw.npz "{'head.weight': $one, 'convs.1.k': np.arange(24.).reshape(1, 2, 3, 4).transpose(0, 3, 1, 2) + 5e-4}"
+	printf 'head/kernel head.weight\nconv*/*     convs.*.*\n' >names
+	printf 'convs.* atol=1e-4\n' >policy
+	printf 'convs.1.k same\nhead.weight same\n' >labels.txt
+	loom-compare --map names --permute 'convs.*=0,3,1,2' \
+		--policy policy --expect labels.txt nhwc.npz nchw.npz
+	run -1 loom-compare -q --map names --permute 'convs.*=0,3,1,2' nhwc.npz nchw.npz
+}

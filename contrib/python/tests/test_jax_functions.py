@@ -156,7 +156,11 @@ def test_what_is_no_network_is_told_what_one_is(command, module_file):
     module_file("net", "def twice(x):\n    return x * 2\n")
     assert command("emit", "jax", "net:twice") == (
         3, b"", "planetbridging: builtins.function is no network of jax: expected a Flax module, "
-        "(module, variables), (function, parameters), or a function with --params\n")
+        "(module, variables), (function, parameters), parameters {} where there are none, or a function "
+        "with --params\n")
+    module_file("pair", "net = (lambda params, x: x * 2, {})\n")
+    status, out, err = command("emit", "jax", "pair:net")
+    assert (status, out) == (3, b"") and "give an example of them" in err
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 cut", b"words", b"\x93NUMPY"])

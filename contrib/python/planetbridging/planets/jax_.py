@@ -27,7 +27,8 @@ from .signature import bind, claim, leaf_names, one_line, plain, warn_fixed
 MODULE = "jax"
 VERSIONS = {"jax": ["0.10"], "flax": ["0.12"]}
 
-NETWORKS = "a Flax module, (module, variables), (function, parameters), or a function with --params"
+NETWORKS = ("a Flax module, (module, variables), (function, parameters), parameters {} where there are none, "
+            "or a function with --params")
 
 MODES = {"train": False, "training": False, "is_training": False, "deterministic": True,
          "use_running_average": True, "update_stats": False}
