@@ -4,40 +4,9 @@
  *	y[..., f, o] = sum over c, t of x[..., c, o stride + t dilation - pad_low] w[f, c, t] + b[f]
  */
 #include "layer/correlate.h"
+#include "layer/filters.h"
 
 #include <inttypes.h>
-
-enum { IN, OUT, KERNEL, STRIDE, DILATION, PAD_LOW, PAD_HIGH, GROUPS, BIASED };
-enum { WEIGHT, BIAS };
-
-static int
-check(const struct lm_node *n, struct loom_error *err)
-{
-	int64_t groups = n->param[GROUPS].i;
-
-	if (n->param[IN].i % groups != 0 || n->param[OUT].i % groups != 0)
-		return lm_fail(err, LOOM_EFORMAT,
-		    "node %s (%s): groups is %" PRId64
-		    ", which does not divide in_channels %" PRId64 " and out_channels %" PRId64,
-		    n->name, n->op->name, groups, n->param[IN].i, n->param[OUT].i);
-	return 0;
-}
-
-/* [f, c, k...] and [f]. */
-static void
-slot_shape(const struct lm_node *n, size_t slot, struct lm_shape *s)
-{
-	const struct lm_dims *kernel = &n->param[KERNEL].dims;
-	size_t i;
-
-	s->rank = 1;
-	s->dim[0] = (uint64_t)n->param[OUT].i;
-	if (slot == BIAS)
-		return;
-	s->dim[s->rank++] = (uint64_t)(n->param[IN].i / n->param[GROUPS].i);
-	for (i = 0; i < kernel->n; i++)
-		s->dim[s->rank++] = (uint64_t)kernel->dim[i].value;
-}
 
 static int
 shape(const struct lm_shaping *s, struct loom_error *err)
@@ -137,8 +106,8 @@ forward(const struct lm_call *call, struct loom_error *err)
 		    [BIASED] = { "bias", LM_IS_FLAG, 0, 1, NULL, 0 } },                       \
 		.slots = { [WEIGHT] = { "weight", letters, { 0 }, 0, 0, 0, 0 },               \
 		    [BIAS] = { "bias", "f", { 0 }, 1 + BIASED, 0, 0, 0 } },                   \
-		.check = check,                                                               \
-		.slot_shape = slot_shape,                                                     \
+		.check = lm_filters_check,                                                    \
+		.slot_shape = lm_filters_slot_shape,                                          \
 		.shape = shape,                                                               \
 		.prepare = prepare,                                                           \
 		.plan = plan,                                                                 \

@@ -9,42 +9,11 @@
  * stand together in the opposite order.  Such a convolution is a phase.
  */
 #include "layer/correlate.h"
+#include "layer/filters.h"
 
 #include <inttypes.h>
 
-enum { IN, OUT, KERNEL, STRIDE, DILATION, PAD_LOW, PAD_HIGH, GROUPS, BIASED };
-enum { WEIGHT, BIAS };
-
 enum { LONGEST = 40 }; /* bits of an extent, so that no arithmetic on places overflows */
-
-static int
-check(const struct lm_node *n, struct loom_error *err)
-{
-	int64_t groups = n->param[GROUPS].i;
-
-	if (n->param[IN].i % groups != 0 || n->param[OUT].i % groups != 0)
-		return lm_fail(err, LOOM_EFORMAT,
-		    "node %s (%s): groups is %" PRId64
-		    ", which does not divide in_channels %" PRId64 " and out_channels %" PRId64,
-		    n->name, n->op->name, groups, n->param[IN].i, n->param[OUT].i);
-	return 0;
-}
-
-/* [f, c, k...] and [f]. */
-static void
-slot_shape(const struct lm_node *n, size_t slot, struct lm_shape *s)
-{
-	const struct lm_dims *kernel = &n->param[KERNEL].dims;
-	size_t i;
-
-	s->rank = 1;
-	s->dim[0] = (uint64_t)n->param[OUT].i;
-	if (slot == BIAS)
-		return;
-	s->dim[s->rank++] = (uint64_t)(n->param[IN].i / n->param[GROUPS].i);
-	for (i = 0; i < kernel->n; i++)
-		s->dim[s->rank++] = (uint64_t)kernel->dim[i].value;
-}
 
 /* ---- an axis and its phases ---- */
 
@@ -341,8 +310,8 @@ forward(const struct lm_call *call, struct loom_error *err)
 		    [BIASED] = { "bias", LM_IS_FLAG, 0, 1, NULL, 0 } },                           \
 		.slots = { [WEIGHT] = { "weight", letters, { 0 }, 0, 0, 0, 0 },                   \
 		    [BIAS] = { "bias", "f", { 0 }, 1 + BIASED, 0, 0, 0 } },                       \
-		.check = check,                                                                   \
-		.slot_shape = slot_shape,                                                         \
+		.check = lm_filters_check,                                                        \
+		.slot_shape = lm_filters_slot_shape,                                              \
 		.shape = shape,                                                                   \
 		.prepare = prepare,                                                               \
 		.plan = plan,                                                                     \
