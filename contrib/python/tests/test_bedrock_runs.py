@@ -226,7 +226,7 @@ def test_a_model_that_is_not_stored_is_said(tmp_path, monkeypatch):
 
 def test_a_stored_file_that_is_none_is_said(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"nothing")
-    with pytest.raises(BridgeError, match="w.safetensors: cannot be read: "):
+    with pytest.raises(BridgeError, match="w.safetensors: is no .safetensors file: "):
         trained.load(tmp_path / "w.safetensors")
 
 

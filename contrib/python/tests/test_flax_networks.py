@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from jax_networks import drawn, jax, jnp, linen, nn, nnx, operations, problems_of
 from flax import struct
 from flax_held import ANY, MODULE, floats, held, ids, linen_net, named, nnx_net
-from jax_networks import drawn, jax, jnp, linen, nn, nnx, operations, problems_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::planetbridging.BridgeWarning")
 

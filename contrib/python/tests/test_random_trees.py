@@ -79,7 +79,8 @@ def test_reverse_is_the_order_of_construction():
 
 def test_a_tie_is_recorded_once():
     tree = next(t for t in trees("pytorch") if any(step.op == "dense_tied" for step in t.root.steps))
-    graph = module("pytorch").emit(built("pytorch", tree), example=run.inputs_of(tree, 0))
+    network = built("pytorch", tree)
+    graph = module("pytorch").emit(network, example=run.inputs_of(tree, 0))
     assert any(tensor.same for node in graph.nodes for tensor in node.tensors)
 
 
