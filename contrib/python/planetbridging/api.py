@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import warnings
 
-from . import planets
+from . import folding, planets
 from .checking import CheckResult, run_check
 from .graph import BridgeWarning, Graph
 
 
-def emit(obj, *, example=None, planet: str | None = None, name: str | None = None) -> Graph:
+def emit(obj, *, example=None, planet: str | None = None, name: str | None = None,
+         fold: str | None = None) -> Graph:
     """The live network `obj` as a graph, ready for `planetbridging.write`.
 
     `example` is one array, or arrays by input name: planets that trace (PyTorch, JAX) need it for
     ranks and dtypes, its values and its batch size do not matter.  Raises `Unsupported` with all
-    that the stream's vocabulary has no word for.
+    that the stream's vocabulary has no word for.  With `fold` "batchnorm" each batch norm right behind
+    a dense layer or convolution becomes a part of it, which a warning names.
     """
     planet = planet or planets.of(obj)
     warn_versions(planet)
     with planets.ONE_AT_A_TIME:
-        return planets.module(planet).emit(obj, example=example, name=name)
+        graph = planets.module(planet).emit(obj, example=example, name=name)
+    if fold is not None:
+        gone = folding.fold(graph, fold)
+        warnings.warn(f"folded into the layers before them: {', '.join(gone) or 'nothing'}",
+                      BridgeWarning, stacklevel=2)
+    return graph
 
 
 def native(obj, inputs, *, planet: str | None = None, precision: str = "float32") -> dict:
@@ -47,7 +54,7 @@ def taps(obj, inputs, *, planet: str | None = None, precision: str = "float32") 
 
 
 def check(obj, inputs, *, planet: str | None = None, name: str | None = None,
-          options: list[str] = (), keep: str | None = None) -> CheckResult:
+          options: list[str] = (), keep: str | None = None, fold: str | None = None) -> CheckResult:
     """Emit `obj`, run it in Loom on `inputs` and compare with the framework's own outputs.
 
     `options` are passed to loom-compare, as ["--atol", "1e-6"]; with `keep` all files stay in that
@@ -55,7 +62,7 @@ def check(obj, inputs, *, planet: str | None = None, name: str | None = None,
     """
     inputs = as_dict(inputs)
     planet = planet or planets.of(obj)
-    graph = emit(obj, example=inputs, planet=planet, name=name)
+    graph = emit(obj, example=inputs, planet=planet, name=name, fold=fold)
     with planets.ONE_AT_A_TIME:
         outputs = planets.native(planet, obj, inputs)
     return run_check(graph, inputs, outputs, options, keep)

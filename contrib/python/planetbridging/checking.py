@@ -98,16 +98,18 @@ def label_of(tensors: list[dict], status: int) -> str:
     return "EXACT" if labels == {"EXACT"} else "PASS"
 
 
-def pipeline(planet: str, arguments: list[str], source: str, inputs, outputs, options) -> str:
+def pipeline(planet: str, arguments: list[str], source: str, inputs, outputs, options,
+             fold: str | None = None) -> str:
     """The shell commands that do what `check` did, a line each.
 
     `arguments` are SPEC and its options, `source` the file with the inputs.
     """
+    folded = f" --fold {fold}" if fold else ""
     names = file_names(inputs, outputs)
     given = shlex.join([planet, *arguments, "--input", source])
     compare = shlex.join(["loom-compare", *options, names["loom"], names["native"]])
     return "\n".join([
-        f"python -m planetbridging emit {given} | loom-stream > {names['entity']}",
+        f"python -m planetbridging emit {given}{folded} | loom-stream > {names['entity']}",
         f"python -m planetbridging native {given} > {names['native']}",
         f"loom-infer -m {names['entity']} {shlex.quote(source)} > {names['loom']}",
         compare,

@@ -13,7 +13,7 @@ import sys
 import traceback
 import warnings
 
-from . import __version__, api, arrays, checking, clash, planets, spec, stream, tour
+from . import __version__, api, arrays, checking, clash, folding, planets, spec, stream, tour
 from .graph import BridgeError, BridgeWarning, MachineError, UsageError
 from .programs import ProgramError
 
@@ -90,6 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
     emit.add_argument("planet", metavar="PLANET", help=", ".join(planets.PLANETS))
     _network_options(emit, "an example of the inputs, .npy or .npz by name, '-' is standard input; "
                      "pytorch and jax need one")
+    _fold_option(emit)
     _output_option(emit)
     native = _command(commands, "native",
                       "write the framework's own outputs, .npy, or .npz by name", run_native)
@@ -111,6 +112,7 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("--scale", choices=("none", "max"),
                        help="what --atol is multiplied by: 1, or the greatest |b| (at least 1)")
     check.add_argument("--keep", metavar="DIR", help="leave all files in this folder")
+    _fold_option(check)
     ladder = _command(commands, "ladder",
                       "ask an independent Loom (welvet) too, and say what it gets wrong", run_ladder)
     ladder.add_argument("planet", metavar="PLANET", help=", ".join(planets.PLANETS))
@@ -158,6 +160,11 @@ def _network_options(command, input_help: str, default=None, required=False) -> 
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
+def _fold_option(command) -> None:
+    command.add_argument("--fold", choices=folding.FOLDS, help="make each batch norm right behind a "
+                         "dense layer or convolution a part of it")
+
+
 def _output_option(command) -> None:
     command.add_argument("-o", "--output", metavar="FILE",
                          help="write here instead of standard output")
@@ -167,7 +174,7 @@ def run_emit(arguments) -> int:
     """emit: a layer stream of the network."""
     planet, obj = _network(arguments)
     example = arrays.read_arrays(arguments.input) if arguments.input else None
-    graph = api.emit(obj, example=example, planet=planet, name=arguments.name)
+    graph = api.emit(obj, example=example, planet=planet, name=arguments.name, fold=arguments.fold)
     with arrays.binary_output(arguments.output) as out:
         stream.write(graph, out)
     return 0
@@ -196,12 +203,13 @@ def run_check(arguments) -> int:
     planet, obj = _network(arguments)
     options = [word for name in ("atol", "rtol", "scale") if getattr(arguments, name) is not None
                for word in (f"--{name}", getattr(arguments, name))]
-    graph = api.emit(obj, example=inputs, planet=planet, name=arguments.name)
+    graph = api.emit(obj, example=inputs, planet=planet, name=arguments.name, fold=arguments.fold)
     outputs = planets.module(planet).native(obj, inputs)
     result = checking.run_check(graph, inputs, outputs, options, arguments.keep)
     sys.stderr.write(result.notes)
     source = "x.npy" if arguments.input == "-" else arguments.input
-    commands = checking.pipeline(planet, _spec_words(arguments), source, inputs, outputs, options)
+    commands = checking.pipeline(planet, _spec_words(arguments), source, inputs, outputs, options,
+                                 arguments.fold)
     print(result.report.rstrip(), "", "The same in the shell:", commands, "",
           f"{arguments.spec}: {result.label}", sep="\n", file=sys.__stdout__)
     return result.status
