@@ -56,7 +56,7 @@ def torch_network(kind):
             return self.last(torch.cat([torch.relu(self.wide(x)), torch.sigmoid(self.deep(x))], dim=-1))
 
     torch.manual_seed(1)
-    net = {"skip": Skip, "branches": Branches}[kind]()
+    net = {"skip": Skip, "branches": Branches}[kind]().eval()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     x, y = torch.from_numpy(DIGITS["x_train"]), torch.from_numpy(DIGITS["y_train"])
     for _ in range(80):
