@@ -118,16 +118,16 @@ uint64_t lm_request_weights(const struct lm_request_kind *, const struct lm_requ
 /* ---- inputs of the response's run ---- */
 
 /* Rows of numbers, all of cols, in C order. */
-struct lm_matrix {
+struct lm_request_matrix {
 	float *v;
 	size_t rows, cols;
 };
 
 /* What a run of a request's network is fed: samples of one or two tensors. */
 struct lm_samples {
-	size_t n;		  /* tensors */
-	struct lm_shape shape[2]; /* of one sample */
-	struct lm_matrix of[2];	  /* a row per sample; v NULL: none were given */
+	size_t n;			/* tensors */
+	struct lm_shape shape[2];	/* of one sample */
+	struct lm_request_matrix of[2]; /* a row per sample; v NULL: none were given */
 };
 
 /* The extents of a sample, by the request. */
@@ -142,16 +142,16 @@ int lm_samples_fixture(struct lm_samples *, const struct lm_request_kind *, cons
 void lm_samples_release(struct lm_samples *);
 
 /* A float32 tensor whose first axis is the rows; of each row cols numbers, zeros after its own. */
-int lm_matrix_copy(struct lm_matrix *, const struct loom_tensor *, size_t cols,
+int lm_matrix_copy(struct lm_request_matrix *, const struct loom_tensor *, size_t cols,
     struct loom_error *) LOOM_MUST_CHECK;
-void lm_matrix_release(struct lm_matrix *);
+void lm_matrix_release(struct lm_request_matrix *);
 
 /* ---- the response ---- */
 
 struct lm_response {
 	const char *entity_path, *message; /* NULL: left out */
 	uint64_t layer_count, weight_bytes;
-	const struct lm_matrix *outputs; /* may be NULL */
+	const struct lm_request_matrix *outputs; /* may be NULL */
 };
 
 /* status is "error" where there is a message, else "ok".  -1 also where a number is not finite. */

@@ -19,7 +19,7 @@ struct answering {
 	int skip_infer;
 	struct loom_model *model;
 	struct lm_samples samples;
-	struct lm_matrix outputs;
+	struct lm_request_matrix outputs;
 	struct lm_buf path;
 	struct lm_buf *notes;
 	struct loom_error *err;

@@ -51,7 +51,7 @@ row(struct writer *w, const float *v, size_t n)
 }
 
 static int
-outputs(struct writer *w, const struct lm_matrix *m)
+outputs(struct writer *w, const struct lm_request_matrix *m)
 {
 	size_t i;
 

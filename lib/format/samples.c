@@ -142,7 +142,7 @@ corner(const struct reading *r, float *dst, const unsigned char *sample)
 }
 
 static int
-read_array(struct reading *r, struct lm_matrix *m)
+read_array(struct reading *r, struct lm_request_matrix *m)
 {
 	size_t count = 1, bytes, i;
 	unsigned char *sample;
@@ -234,7 +234,7 @@ lm_samples_release(struct lm_samples *s)
 /* ---- results ---- */
 
 int
-lm_matrix_copy(struct lm_matrix *m, const struct loom_tensor *t, size_t cols,
+lm_matrix_copy(struct lm_request_matrix *m, const struct loom_tensor *t, size_t cols,
     struct loom_error *err)
 {
 	const unsigned char *p = t->data;
@@ -252,7 +252,7 @@ lm_matrix_copy(struct lm_matrix *m, const struct loom_tensor *t, size_t cols,
 }
 
 void
-lm_matrix_release(struct lm_matrix *m)
+lm_matrix_release(struct lm_request_matrix *m)
 {
 	lm_free(m->v);
 	memset(m, 0, sizeof(*m));

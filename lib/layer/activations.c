@@ -35,9 +35,9 @@ static void
 apply_gelu(const struct lm_call *c, float *y, const float *x, size_t n)
 {
 	if (c->node->param[0].i == 0)
-		c->kernels->gelu_erf(y, x, n);
+		c->kernels->fn->gelu_erf(y, x, n);
 	else
-		c->kernels->gelu_tanh(y, x, n);
+		c->kernels->fn->gelu_tanh(y, x, n);
 }
 
 LM_UNARY(gelu, 2, "none: y = x (1 + erf(x/sqrt 2))/2; tanh: its tanh form; correctly rounded",

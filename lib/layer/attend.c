@@ -96,8 +96,8 @@ weigh(const struct lm_attend *a, const struct room *r, size_t n)
 		m = r->score[i] > m ? r->score[i] : m;
 	for (i = 0; i < n; i++)
 		r->weight[i] = (float)(r->score[i] - m);
-	a->kernels->exp(r->weight, r->weight, n);
-	return 1.0 / a->kernels->lane16_f32(r->weight, n);
+	a->kernels->fn->exp(r->weight, r->weight, n);
+	return 1.0 / a->kernels->fn->lane16_f32(r->weight, n);
 }
 
 /* The values of the keys that count, side by side. */

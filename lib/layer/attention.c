@@ -3,6 +3,7 @@
  * or without biases, rotary positions or none, causal or not, masked or not.
  */
 #include "layer/heads.h"
+#include "layer/multiply.h"
 
 #include <math.h>
 
@@ -31,7 +32,6 @@ enum {
 };
 enum { WQ, WK, WV, WO, BQ, BK, BV, BO };
 enum { TOGETHER = 1 << 20 }; /* floats of samples that are worked on together */
-enum { WORK = 1 << 16 };     /* products that are worth a thread */
 enum { FARTHEST = 1 << 24 }; /* positions that angles are defined for */
 
 static const char *const ropes[] = { "none", "half", "interleaved", NULL };
@@ -207,26 +207,19 @@ shape(const struct lm_shaping *s, struct loom_error *err)
 
 /* ---- weights ---- */
 
-/* The proof of a sum wants the norm of each row. */
 static int
 prepare(struct lm_preparing *p, struct loom_error *err)
 {
 	struct loom_error none = { 0 };
 	struct lm_shape w;
-	double *norm;
-	size_t slot, r;
+	size_t slot;
 
 	if (lm_prepare_slots(p, err) < 0)
 		return -1;
 	for (slot = WQ; slot <= WO; slot++) {
 		if (lm_slot_shape(p->node, slot, &w, &none) < 0)
 			return -1;
-		norm = lm_arena_alloc(p->arena, (size_t)w.dim[0], sizeof(*norm), err);
-		if (norm == NULL)
-			return -1;
-		for (r = 0; r < w.dim[0]; r++)
-			norm[r] = lm_norm(p->slot[slot].f32 + r * w.dim[1], (size_t)w.dim[1]);
-		p->slot[slot].norm = norm;
+		lm_prepare_matrix(p, slot, (size_t)w.dim[0], (size_t)w.dim[1]);
 	}
 	return 0;
 }
@@ -270,6 +263,14 @@ plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 	return 0;
 }
 
+static size_t
+matrix_rows(const struct lm_shaping *s, size_t slot)
+{
+	struct lm_heads h = extents(s->node, &s->in[LM_QUERY], &s->in[input_of(s->node, LM_KEY)]);
+
+	return together(&h) * (slot == WQ || slot == WO ? h.sq : h.sk);
+}
+
 /* ---- the run ---- */
 
 static struct lm_heads
@@ -291,49 +292,20 @@ heads_of(const struct lm_call *c)
 	return h;
 }
 
-struct projection {
-	const struct lm_call *call;
-	struct lm_product product;
-};
-
-static void
-project_rows(void *context, int worker, size_t from, size_t to)
-{
-	const struct projection *p = context;
-
-	p->call->kernels->product(&p->product, from, to, 0, p->product.n, &p->call->counts[worker]);
-}
-
-static void
-project_columns(void *context, int worker, size_t from, size_t to)
-{
-	const struct projection *p = context;
-
-	p->call->kernels->product(&p->product, 0, p->product.m, from, to, &p->call->counts[worker]);
-}
-
 /* y = rows of x times a weight, plus its bias. */
 static void
 project(const struct lm_call *c, size_t slot, const float *x, size_t rows, float *y)
 {
-	struct projection p = { .call = c };
-	struct lm_shape w = { 0 };
-	size_t work;
-
-	slot_shape(c->node, slot, &w);
-	p.product = (struct lm_product){ .m = rows,
-		.n = (size_t)w.dim[0],
-		.k = (size_t)w.dim[1],
+	const struct lm_matrix *w = &c->slot[slot].matrix;
+	struct lm_product p = { .m = rows,
 		.x = x,
-		.w = c->slot[slot].f32,
+		.x_step = w->k,
+		.w = w,
 		.bias = c->slot[BQ + (slot - WQ)].f32,
-		.w_norm = c->slot[slot].norm,
-		.y = y };
-	work = (rows < p.product.n ? rows : p.product.n) * p.product.k;
-	if (rows >= p.product.n)
-		lm_pool_each(c->pool, rows, WORK / work + 1, project_rows, &p);
-	else
-		lm_pool_each(c->pool, p.product.n, WORK / work + 1, project_columns, &p);
+		.y = y,
+		.y_step = w->n };
+
+	lm_multiply(c, &p);
 }
 
 /* The rows of an input from the first sample at hand on. */
@@ -425,6 +397,7 @@ const struct lm_layer_ops lm_layer_attention = {
 	.slot_shape = slot_shape,
 	.shape = shape,
 	.prepare = prepare,
+	.rows = matrix_rows,
 	.plan = plan,
 	.forward = forward,
 };

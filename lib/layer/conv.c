@@ -48,9 +48,9 @@ prepare(struct lm_preparing *p, struct loom_error *err)
 {
 	if (lm_prepare_slots(p, err) < 0)
 		return -1;
-	p->slot[WEIGHT].norm = lm_correlation_norms(p, p->slot[WEIGHT].f32,
+	p->slot[WEIGHT].matrix.norm = lm_correlation_norms(p, p->slot[WEIGHT].f32,
 	    (size_t)p->node->param[OUT].i, terms(p->node), err);
-	return p->slot[WEIGHT].norm != NULL ? 0 : -1;
+	return p->slot[WEIGHT].matrix.norm != NULL ? 0 : -1;
 }
 
 static int
@@ -69,7 +69,7 @@ forward(const struct lm_call *call, struct loom_error *err)
 	struct lm_correlation c = { .samples = 1,
 		.groups = (size_t)n->param[GROUPS].i,
 		.w = call->slot[WEIGHT].f32,
-		.w_norm = call->slot[WEIGHT].norm,
+		.w_norm = call->slot[WEIGHT].matrix.norm,
 		.bias = call->slot[BIAS].f32 };
 	unsigned i;
 

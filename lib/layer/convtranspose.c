@@ -172,7 +172,7 @@ prepare(struct lm_preparing *p, struct loom_error *err)
 	norm = lm_arena_alloc(p->arena, filters * count_phases(axes), sizeof(*norm), err);
 	if (weights == NULL || norm == NULL)
 		return -1;
-	p->slot[WEIGHT].norm = norm;
+	p->slot[WEIGHT].matrix.norm = norm;
 	for (phase = 0; phase < count_phases(axes); phase++) {
 		n = channels * find_phase(axes, phase, at);
 		for (f = 0; f < filters; f++) {
@@ -258,7 +258,7 @@ forward(const struct lm_call *call, struct loom_error *err)
 	struct lm_correlation c = { .samples = 1,
 		.groups = (size_t)n->param[GROUPS].i,
 		.w = call->slot[WEIGHT].f32,
-		.w_norm = call->slot[WEIGHT].norm,
+		.w_norm = call->slot[WEIGHT].matrix.norm,
 		.bias = call->slot[BIAS].f32 };
 	struct axis axes[LM_SPATIAL];
 	int64_t phase[LM_SPATIAL];

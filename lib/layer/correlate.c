@@ -169,12 +169,17 @@ mend(const struct strips *s, size_t group, size_t filter, size_t row, size_t n, 
 
 /* n windows of a group from row: [n, filters] into y. */
 static void
-sums(const struct strips *s, size_t group, size_t row, size_t n, float *panel, float *y,
-    struct lm_counts *counts)
+sums(const struct strips *s, size_t group, size_t row, size_t n, float *panel, float *y, int worker)
 {
 	const struct lm_correlation *c = s->j.c;
 	size_t first = group * c->filters, k = s->j.k, i;
-	struct lm_product p = { .m = n, .n = c->filters, .k = k, .x = panel, .y = y };
+	struct lm_matrix w = lm_matrix_of(c->w + first * k, k, c->filters, k);
+	struct lm_product p = { .m = n,
+		.x = panel,
+		.x_step = k,
+		.w = &w,
+		.y = y,
+		.y_step = c->filters };
 	struct lm_taps taps[LM_SPATIAL];
 
 	for (i = 0; i < n; i++) {
@@ -182,13 +187,13 @@ sums(const struct strips *s, size_t group, size_t row, size_t n, float *panel, f
 		gather(&s->j, lm_correlating_from(&s->j, (row + i) / s->outputs, group), taps,
 		    panel + i * k);
 	}
-	p.w = c->w + first * k;
-	p.w_norm = c->w_norm + first;
+	w.norm = c->w_norm + first;
 	if (c->bias != NULL)
 		p.bias = c->bias + first;
-	s->j.call->kernels->product(&p, 0, n, 0, c->filters, counts);
+	s->j.call->kernels->product(&p, 0, n, 0, c->filters, lm_call_room(s->j.call, worker),
+	    &s->j.call->counts[worker]);
 	for (i = 0; i < c->filters; i++)
-		if (!isfinite(p.w_norm[i]))
+		if (!isfinite(w.norm[i]))
 			mend(s, group, first + i, row, n, y + i, panel + s->strip * k);
 }
 
@@ -236,7 +241,7 @@ work(void *context, int worker, size_t from, size_t to)
 		row = from % s->rows;
 		n = s->rows - row < to - from ? s->rows - row : to - from;
 		n = n < s->strip ? n : s->strip;
-		sums(s, group, row, n, panel, y, &s->j.call->counts[worker]);
+		sums(s, group, row, n, panel, y, worker);
 		spread(s, group, row, n, y);
 	}
 }

@@ -107,7 +107,8 @@ undecided(struct row *r, size_t window, float *room, const float *bias, struct l
 
 	r->taps[2] = lm_window_taps(a, window * a->stride + a->skip);
 	k = lm_correlating_pairs(r->j, r->x, r->filter, r->taps, room, room + r->j->k);
-	return lm_xdot_undecided(room, room + r->j->k, k, bias, 1, 1, counts);
+	return lm_xdot_undecided(room, room + r->j->k, k, bias, 1, 1, r->j->call->kernels->pairs,
+	    counts);
 }
 
 static void

@@ -1,9 +1,8 @@
 /* dense: y[..., o] = sum over i of x[..., i] W[o, i] + b[o], over the last axis of any rank. */
-#include "layer/layer.h"
+#include "layer/multiply.h"
 
 enum { IN, OUT, BIASED };
 enum { WEIGHT, BIAS };
-enum { BAND = 16 }; /* outputs that one thread takes at the least */
 
 static int
 shape(const struct lm_shaping *s, struct loom_error *err)
@@ -20,65 +19,48 @@ shape(const struct lm_shaping *s, struct loom_error *err)
 	return 0;
 }
 
-/* The proof of a sum wants the norm of each row of W. */
 static int
 prepare(struct lm_preparing *p, struct loom_error *err)
 {
-	size_t in = (size_t)p->node->param[IN].i, out = (size_t)p->node->param[OUT].i, o;
-	double *norm;
-
 	if (lm_prepare_slots(p, err) < 0)
 		return -1;
-	norm = lm_arena_alloc(p->arena, out, sizeof(*norm), err);
-	if (norm == NULL)
-		return -1;
-	for (o = 0; o < out; o++)
-		norm[o] = lm_norm(p->slot[WEIGHT].f32 + o * in, in);
-	p->slot[WEIGHT].norm = norm;
+	lm_prepare_matrix(p, WEIGHT, (size_t)p->node->param[OUT].i, (size_t)p->node->param[IN].i);
 	return 0;
 }
 
-struct job {
-	const struct lm_call *call;
-	struct lm_product product;
-	int by_rows;
-};
-
-static void
-band(void *context, int worker, size_t from, size_t to)
+/* All axes of x but the last. */
+static size_t
+count_rows(const struct lm_shape *x)
 {
-	const struct job *j = context;
-	const struct lm_product *p = &j->product;
-	struct lm_counts *counts = &j->call->counts[worker];
+	size_t m = 1;
+	unsigned i;
 
-	if (j->by_rows)
-		j->call->kernels->product(p, from, to, 0, p->n, counts);
-	else
-		j->call->kernels->product(p, 0, p->m, from, to, counts);
+	for (i = 0; i + 1 < x->rank; i++)
+		m *= (size_t)x->dim[i];
+	return m;
+}
+
+static size_t
+rows(const struct lm_shaping *s, size_t slot)
+{
+	(void)slot;
+	return count_rows(&s->in[0]);
 }
 
 static int
 forward(const struct lm_call *c, struct loom_error *err)
 {
 	const struct lm_node *n = c->node;
-	const struct lm_shape *x = c->in[0].shape;
-	struct job j = { .call = c };
-	unsigned i;
+	struct lm_product p = { .m = count_rows(c->in[0].shape),
+		.x = c->in[0].data,
+		.x_step = (size_t)n->param[IN].i,
+		.w = &c->slot[WEIGHT].matrix,
+		.bias = c->slot[BIAS].f32,
+		.y = c->out[0].data,
+		.y_step = (size_t)n->param[OUT].i };
 
 	(void)err;
-	j.product.k = (size_t)n->param[IN].i;
-	j.product.n = (size_t)n->param[OUT].i;
-	j.product.m = 1;
-	for (i = 0; i + 1 < x->rank; i++)
-		j.product.m *= (size_t)x->dim[i];
-	j.product.x = c->in[0].data;
-	j.product.w = c->slot[WEIGHT].f32;
-	j.product.w_norm = c->slot[WEIGHT].norm;
-	j.product.bias = c->slot[BIAS].f32;
-	j.product.y = c->out[0].data;
-	j.by_rows = j.product.m >= j.product.n;
-	if (j.product.m > 0)
-		lm_pool_each(c->pool, j.by_rows ? j.product.m : j.product.n, BAND, band, &j);
+	lm_multiply(c, &p);
 	return 0;
 }
 
@@ -98,5 +80,6 @@ const struct lm_layer_ops lm_layer_dense = {
 	    [BIAS] = { "bias", "o", { OUT }, 1 + BIASED, 0, 0, 0 } },
 	.shape = shape,
 	.prepare = prepare,
+	.rows = rows,
 	.forward = forward,
 };

@@ -43,7 +43,7 @@ groups(void *context, int worker, size_t from, size_t to)
 		const float *x = (const float *)c->in[0].data + from * n;
 		float *y = (float *)c->out[0].data + from * n;
 
-		line.mean = c->kernels->lane16_f32(x, n) / (double)n;
+		line.mean = c->kernels->fn->lane16_f32(x, n) / (double)n;
 		line.r = lm_inverse_deviation(c->kernels, x, line.mean, n, c->node->param[EPS].real,
 		    square);
 		for (k = 0; k < j->channels; k++)

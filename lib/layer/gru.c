@@ -15,7 +15,7 @@ reset(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t 
 	size_t hidden = (size_t)c->node->param[LM_HIDDEN].i, j;
 	float *r = s->z + R * hidden;
 
-	c->kernels->sigmoid(r + from, r + from, to - from);
+	c->kernels->fn->sigmoid(r + from, r + from, to - from);
 	for (j = from; j < to; j++)
 		s->other[j] = r[j] * s->before[j];
 }
@@ -28,13 +28,13 @@ update(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t
 	float *r = s->z + R * hidden, *z = s->z + Z * hidden, *n = s->z + N * hidden;
 	const float *q = s->z + OF_STATE * hidden;
 
-	c->kernels->sigmoid(z + from, z + from, k);
+	c->kernels->fn->sigmoid(z + from, z + from, k);
 	if (c->node->param[RESET_AFTER].i) {
-		c->kernels->sigmoid(r + from, r + from, k);
+		c->kernels->fn->sigmoid(r + from, r + from, k);
 		for (j = from; j < to; j++)
 			n[j] = (float)(n[j] + (double)r[j] * q[j]);
 	}
-	c->kernels->tanh(n + from, n + from, k);
+	c->kernels->fn->tanh(n + from, n + from, k);
 	for (j = from; j < to; j++)
 		s->h[j] = (float)((1 - (double)z[j]) * n[j] + (double)z[j] * s->before[j]);
 }

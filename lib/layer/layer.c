@@ -270,6 +270,18 @@ as_stored(struct lm_preparing *p, const struct lm_weight *w, struct loom_error *
 	return values;
 }
 
+void
+lm_prepare_matrix(struct lm_preparing *p, size_t slot, size_t n, size_t k)
+{
+	p->slot[slot].matrix = lm_matrix_of(p->slot[slot].f32, k, n, k);
+}
+
+void *
+lm_call_room(const struct lm_call *c, int worker)
+{
+	return (char *)c->room + (size_t)worker * c->kernels->room;
+}
+
 int
 lm_prepare_slots(struct lm_preparing *p, struct loom_error *err)
 {

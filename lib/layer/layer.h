@@ -89,8 +89,9 @@ struct lm_shaping {
 /* Weights as a run wants them, made once per run. */
 struct lm_prepared {
 	const lm_f32u *f32; /* the slot's values, where it holds real numbers */
-	const double *norm; /* of each row, where the operation asked for it */
-	const void *raw;    /* integers and flags */
+	struct lm_matrix
+	    matrix;	 /* the same as a factor of products, where the operation asked for it */
+	const void *raw; /* integers and flags */
 };
 
 struct lm_preparing {
@@ -113,6 +114,7 @@ struct lm_call {
 	struct lm_pool *pool;
 	struct lm_counts *counts;     /* one per worker */
 	void *scratch;		      /* what plan asked for, worker after worker */
+	void *room;		      /* kernels->room bytes for each worker */
 	const struct lm_sizes *sizes; /* as shape had them */
 };
 
@@ -133,6 +135,8 @@ struct lm_layer_ops {
 	int (*shape)(const struct lm_shaping *, struct loom_error *);
 	/* What the weights must become before a run.  NULL: lm_prepare_slots. */
 	int (*prepare)(struct lm_preparing *, struct loom_error *);
+	/* Rows that the matrix of a slot meets in a run with these shapes.  NULL: there are none. */
+	size_t (*rows)(const struct lm_shaping *, size_t slot);
 	/* Bytes of scratch that each worker wants for these shapes.  NULL: none. */
 	int (*plan)(const struct lm_shaping *, size_t *scratch, struct loom_error *);
 	/* Allocates nothing.  Fails only where integers overflow. */
@@ -171,6 +175,10 @@ int lm_fail_input(const struct lm_shaping *, size_t input, struct loom_error *, 
     ...) LM_PRINTF(4, 5);
 /* Values as float32, or raw where the slot keeps integers and flags: the default of prepare. */
 int lm_prepare_slots(struct lm_preparing *, struct loom_error *) LOOM_MUST_CHECK;
+/* The slot's values become n rows of k of a matrix. */
+void lm_prepare_matrix(struct lm_preparing *, size_t slot, size_t n, size_t k);
+/* What a worker gives to kernels->product. */
+void *lm_call_room(const struct lm_call *, int worker);
 /* The input must be float32. */
 int lm_want_f32(const struct lm_shaping *, size_t input, struct loom_error *) LOOM_MUST_CHECK;
 /* 0..rank-1 from an axis that may count from the end. */

@@ -15,15 +15,15 @@ update(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t
 	double *memory = s->memory;
 	float *i = z + I * hidden, *f = z + F * hidden, *g = z + G * hidden, *o = z + O * hidden;
 
-	c->kernels->sigmoid(i + from, i + from, n);
-	c->kernels->sigmoid(f + from, f + from, n);
-	c->kernels->tanh(g + from, g + from, n);
-	c->kernels->sigmoid(o + from, o + from, n);
+	c->kernels->fn->sigmoid(i + from, i + from, n);
+	c->kernels->fn->sigmoid(f + from, f + from, n);
+	c->kernels->fn->tanh(g + from, g + from, n);
+	c->kernels->fn->sigmoid(o + from, o + from, n);
 	for (j = from; j < to; j++) {
 		memory[j] = f[j] * memory[j] + (double)i[j] * g[j];
 		h[j] = (float)memory[j];
 	}
-	c->kernels->tanh(h + from, h + from, n);
+	c->kernels->fn->tanh(h + from, h + from, n);
 	for (j = from; j < to; j++)
 		h[j] = o[j] * h[j];
 }

@@ -1,12 +1,13 @@
 /*
  * matmul: z[..., i, j] = sum over k of x[..., i, k] y[..., k, j], one exact sum each; leading axes are
- * broadcast as NumPy does.  A few matrices of y at a time are turned, since a product reads rows.
+ * broadcast as NumPy does.  A few matrices of y at a time are put into panels.
  */
+#include <math.h>
+
 #include "layer/layer.h"
 
-enum { TOGETHER = 1 << 20 }; /* floats of y that are turned before they are used */
-enum { WORK = 1 << 16 };     /* products that are worth a thread */
-enum { TILE = 16 };	     /* columns that are turned side by side */
+enum { TOGETHER = 1 << 20 }; /* floats of y that are packed before they are used */
+enum { WORK = 1 << 20 };     /* products that are worth a thread */
 
 /* The axis that is so many from the end; 1 where there is none. */
 static uint64_t
@@ -63,8 +64,9 @@ struct job {
 	size_t batch;	     /* products */
 	size_t first, count; /* those at hand */
 	size_t shared;	     /* y has one matrix for all of them */
-	float *turned;	     /* [matrix][n][k] */
-	double *norm;	     /* [matrix][n] */
+	size_t panels;	     /* of a matrix */
+	double *norm;	     /* [matrix][panel][16] */
+	float *packed;	     /* [matrix][panel][k][16] */
 };
 
 static int
@@ -94,33 +96,28 @@ extents(const struct lm_shape *x, const struct lm_shape *y, const struct lm_shap
 		j.m *= j.batch;
 		j.batch = 1;
 	}
+	j.panels = (j.n + LM_PANEL - 1) / LM_PANEL;
 	return j;
 }
 
-/* Matrices that are turned before they are used. */
+/* Matrices that are packed before they are used. */
 static size_t
 together(const struct job *j)
 {
-	size_t n = TOGETHER / (j->n * j->k + 1) + 1;
+	size_t n = TOGETHER / (j->panels * LM_PANEL * j->k + 1) + 1;
 
 	return n < j->batch ? n : j->batch;
-}
-
-static size_t
-floats(const struct job *j)
-{
-	return together(j) * j->n * j->k;
 }
 
 static int
 plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 {
 	struct job j = extents(&s->in[0], &s->in[1], &s->out[0]);
-	double bytes = (double)j.n * (double)j.k * sizeof(float) + (double)j.n * sizeof(double);
+	double bytes = ((double)j.n + LM_PANEL) * ((double)j.k * sizeof(float) + sizeof(double));
 
 	if (bytes > (double)(SIZE_MAX / 64))
-		return lm_fail(err, LOOM_ENOMEM, "no memory to turn a matrix of %s", s->node->name);
-	*scratch = together(&j) * j.n * sizeof(double) + floats(&j) * sizeof(float);
+		return lm_fail(err, LOOM_ENOMEM, "no memory to pack a matrix of %s", s->node->name);
+	*scratch = together(&j) * j.panels * LM_PANEL * (sizeof(double) + j.k * sizeof(float));
 	return 0;
 }
 
@@ -141,53 +138,68 @@ matrix(const struct job *j, const struct lm_shape *s, size_t b)
 	return at;
 }
 
-/* Columns from..to-1 of a matrix of y become rows. */
+/* Up to 16 columns of a matrix of y become a panel; zeros stand behind the last. */
 static void
-turn(const struct job *j, const lm_f32u *y, float *t, size_t from, size_t to)
+pack(const struct job *j, const lm_f32u *y, size_t columns, float *to, double *norm)
 {
-	size_t c, i, wide, k;
+	size_t i, c;
 
-	for (c = from; c < to; c += TILE) {
-		wide = to - c < TILE ? to - c : TILE;
-		for (k = 0; k < j->k; k++)
-			for (i = 0; i < wide; i++)
-				t[(c + i) * j->k + k] = y[k * j->n + c + i];
+	for (c = 0; c < LM_PANEL; c++)
+		norm[c] = 0;
+	for (i = 0; i < j->k; i++, y += j->n, to += LM_PANEL) {
+		for (c = 0; c < columns; c++) {
+			to[c] = y[c];
+			norm[c] += (double)y[c] * y[c];
+		}
+		for (; c < LM_PANEL; c++)
+			to[c] = 0;
 	}
+	for (c = 0; c < LM_PANEL; c++)
+		norm[c] = sqrt(norm[c]);
 }
 
-/* Columns of the matrices at hand, which stand one after another. */
+/* Panels of the matrices at hand, which stand one after another. */
 static void
-turn_columns(void *context, int worker, size_t from, size_t to)
+pack_panels(void *context, int worker, size_t from, size_t to)
 {
 	const struct job *j = context;
 	const lm_f32u *y = j->call->in[1].data;
-	size_t at, column, last, c;
+	size_t at, first, columns;
 
 	(void)worker;
-	for (; from < to; from += last - column) {
-		at = from / j->n;
-		column = from % j->n;
-		last = to - from < j->n - column ? column + (to - from) : j->n;
-		turn(j, y + matrix(j, j->call->in[1].shape, j->first + at) * j->n * j->k,
-		    j->turned + at * j->n * j->k, column, last);
-		for (c = column; c < last; c++)
-			j->norm[at * j->n + c] = lm_norm(j->turned + (at * j->n + c) * j->k, j->k);
+	for (; from < to; from++) {
+		at = from / j->panels;
+		first = from % j->panels * LM_PANEL;
+		columns = j->n - first < LM_PANEL ? j->n - first : LM_PANEL;
+		pack(j, y + matrix(j, j->call->in[1].shape, j->first + at) * j->n * j->k + first,
+		    columns, j->packed + from * LM_PANEL * j->k, j->norm + from * LM_PANEL);
 	}
 }
 
+/* The matrix that one of the products at hand takes, in panels. */
+static struct lm_matrix
+right(const struct job *j, size_t at)
+{
+	return (struct lm_matrix){ .n = j->n,
+		.k = j->k,
+		.panels = j->packed + at * j->panels * LM_PANEL * j->k,
+		.stride = LM_PANEL,
+		.apart = LM_PANEL * j->k,
+		.norm = j->norm + at * j->panels * LM_PANEL };
+}
+
 static struct lm_product
-product(const struct job *j, size_t at)
+product(const struct job *j, size_t at, const struct lm_matrix *w)
 {
 	const lm_f32u *x = j->call->in[0].data;
 	size_t b = j->first + at, of = j->shared ? 0 : matrix(j, j->call->in[0].shape, b);
 
 	return (struct lm_product){ .m = j->m,
-		.n = j->n,
-		.k = j->k,
 		.x = x + of * j->m * j->k,
-		.w = j->turned + at * j->n * j->k,
-		.w_norm = j->norm + at * j->n,
-		.y = (float *)j->call->out[0].data + b * j->m * j->n };
+		.x_step = j->k,
+		.w = w,
+		.y = (float *)j->call->out[0].data + b * j->m * j->n,
+		.y_step = j->n };
 }
 
 /* Rows of the products at hand, which stand one after another. */
@@ -195,28 +207,34 @@ static void
 by_rows(void *context, int worker, size_t from, size_t to)
 {
 	const struct job *j = context;
+	struct lm_matrix w;
 	struct lm_product p;
 	size_t row, last;
 
 	for (; from < to; from += last - row) {
 		row = from % j->m;
 		last = to - from < j->m - row ? row + (to - from) : j->m;
-		p = product(j, from / j->m);
-		j->call->kernels->product(&p, row, last, 0, p.n, &j->call->counts[worker]);
+		w = right(j, from / j->m);
+		p = product(j, from / j->m, &w);
+		j->call->kernels->product(&p, row, last, 0, w.n, lm_call_room(j->call, worker),
+		    &j->call->counts[worker]);
 	}
 }
 
-/* Columns of every product at hand. */
+/* Panels of every product at hand. */
 static void
 by_columns(void *context, int worker, size_t from, size_t to)
 {
 	const struct job *j = context;
+	size_t at, end = to * LM_PANEL < j->n ? to * LM_PANEL : j->n;
+	struct lm_matrix w;
 	struct lm_product p;
-	size_t at;
 
 	for (at = 0; at < j->count; at++) {
-		p = product(j, at);
-		j->call->kernels->product(&p, 0, p.m, from, to, &j->call->counts[worker]);
+		w = right(j, at);
+		p = product(j, at, &w);
+		j->call->kernels->product(&p, 0, p.m, from * LM_PANEL, end,
+		    lm_call_room(j->call, worker), &j->call->counts[worker]);
 	}
 }
 
@@ -224,14 +242,13 @@ static void
 multiply(struct job *j)
 {
 	struct lm_pool *pool = j->call->pool;
-	size_t rows = j->count * j->m, few = rows < j->n ? rows : j->n;
-	size_t grain = WORK / (few * j->k + 1) + 1;
+	size_t rows = j->count * j->m, panel = LM_PANEL * (j->k + 1);
 
-	lm_pool_each(pool, j->count * j->n, WORK / (j->k + 1) + 1, turn_columns, j);
-	if (rows >= j->n)
-		lm_pool_each(pool, rows, grain, by_rows, j);
+	lm_pool_each(pool, j->count * j->panels, WORK / panel + 1, pack_panels, j);
+	if (rows >= j->panels * 2)
+		lm_pool_each(pool, rows, WORK / (j->n * (j->k + 1)) + 1, by_rows, j);
 	else
-		lm_pool_each(pool, j->n, grain, by_columns, j);
+		lm_pool_each(pool, j->panels, WORK / (rows * panel) + 1, by_columns, j);
 }
 
 static int
@@ -246,7 +263,7 @@ forward(const struct lm_call *c, struct loom_error *err)
 		return 0;
 	j.call = c;
 	j.norm = c->scratch;
-	j.turned = (float *)(j.norm + most * j.n);
+	j.packed = (float *)(j.norm + most * j.panels * LM_PANEL);
 	for (; j.first < j.batch; j.first += j.count) {
 		j.count = j.batch - j.first < most ? j.batch - j.first : most;
 		multiply(&j);

@@ -26,7 +26,7 @@ lm_inverse_deviation(const struct lm_kernels *k, const float *x, double mean, si
 		d = x[i] - mean;
 		square[i] = d * d;
 	}
-	return 1.0 / sqrt(k->lane16(square, n) / (double)n + eps);
+	return 1.0 / sqrt(k->fn->lane16(square, n) / (double)n + eps);
 }
 
 void
@@ -75,7 +75,7 @@ rows(void *context, int worker, size_t from, size_t to)
 		float *y = (float *)c->out[0].data + row * j->n;
 
 		if (j->centred)
-			mean = c->kernels->lane16_f32(x, j->n) / (double)j->n;
+			mean = c->kernels->fn->lane16_f32(x, j->n) / (double)j->n;
 		r = lm_inverse_deviation(c->kernels, x, mean, j->n, c->node->param[EPS].real,
 		    square);
 		normalise(y, x, mean, r, j->n, c->slot[GAMMA].f32,

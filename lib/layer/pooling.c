@@ -30,7 +30,7 @@ reduce(const struct job *j, const float *v, size_t n, double divisor)
 {
 	const struct lm_kernels *k = j->call->kernels;
 
-	return j->row->mean ? (float)(k->lane16_f32(v, n) / divisor) : k->max(v, n);
+	return j->row->mean ? (float)(k->fn->lane16_f32(v, n) / divisor) : k->fn->max(v, n);
 }
 
 /* ---- windows that slide ---- */

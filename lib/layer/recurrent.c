@@ -107,10 +107,9 @@ join_weights(struct lm_preparing *p, struct loom_error *err)
 	size_t gates = lm_recurrent_cell(n)->gates - (lm_recurrent_last(n) == LM_LAST_SPLIT);
 	size_t k = in + hidden, rows = gates * hidden, r;
 	float *joined, *row;
-	double *norm = lm_arena_alloc(p->arena, rows, sizeof(*norm), err);
 
 	joined = lm_arena_alloc(p->arena, rows, k * sizeof(*joined), err);
-	if (norm == NULL || joined == NULL)
+	if (joined == NULL)
 		return -1;
 	for (r = 0; r < rows; r++) {
 		const struct lm_prepared *slot = p->slot + r / hidden * LM_PER_GATE;
@@ -119,25 +118,9 @@ join_weights(struct lm_preparing *p, struct loom_error *err)
 		row = joined + r * k;
 		memcpy(row, slot[LM_GATE_W].f32 + unit * in, in * sizeof(*row));
 		memcpy(row + in, slot[LM_GATE_U].f32 + unit * hidden, hidden * sizeof(*row));
-		norm[r] = lm_norm(row, k);
 	}
 	p->slot[LM_GATE_W].f32 = joined;
-	p->slot[LM_GATE_W].norm = norm;
-	return 0;
-}
-
-/* Norms of a matrix of the last gate, k values to a row, where it is a sum by itself. */
-static int
-add_norms(struct lm_preparing *p, size_t slot, size_t k, struct loom_error *err)
-{
-	size_t rows = (size_t)p->node->param[LM_HIDDEN].i, r;
-	double *norm = lm_arena_alloc(p->arena, rows, sizeof(*norm), err);
-
-	if (norm == NULL)
-		return -1;
-	for (r = 0; r < rows; r++)
-		norm[r] = lm_norm(p->slot[slot].f32 + r * k, k);
-	p->slot[slot].norm = norm;
+	lm_prepare_matrix(p, LM_GATE_W, rows, k);
 	return 0;
 }
 
@@ -147,18 +130,18 @@ lm_recurrent_slot(size_t gate, size_t what)
 	return gate * LM_PER_GATE + what;
 }
 
-static int
-prepare_last(struct lm_preparing *p, struct loom_error *err)
+/* The last gate's matrices, where it is sums by themselves. */
+static void
+prepare_last(struct lm_preparing *p)
 {
 	size_t gate = lm_recurrent_cell(p->node)->gates - 1;
+	size_t in = (size_t)p->node->param[LM_INPUT].i,
+	       hidden = (size_t)p->node->param[LM_HIDDEN].i;
 
 	if (lm_recurrent_last(p->node) != LM_LAST_SPLIT)
-		return 0;
-	if (add_norms(p, lm_recurrent_slot(gate, LM_GATE_W), (size_t)p->node->param[LM_INPUT].i,
-		err) < 0)
-		return -1;
-	return add_norms(p, lm_recurrent_slot(gate, LM_GATE_U), (size_t)p->node->param[LM_HIDDEN].i,
-	    err);
+		return;
+	lm_prepare_matrix(p, lm_recurrent_slot(gate, LM_GATE_W), hidden, in);
+	lm_prepare_matrix(p, lm_recurrent_slot(gate, LM_GATE_U), hidden, hidden);
 }
 
 /* The biases of all gates, one after another, in the first's place. */
@@ -190,8 +173,10 @@ lm_recurrent_second(const struct lm_node *n)
 int
 lm_recurrent_prepare(struct lm_preparing *p, struct loom_error *err)
 {
-	if (lm_prepare_slots(p, err) < 0 || join_weights(p, err) < 0 || prepare_last(p, err) < 0 ||
-	    join_biases(p, LM_GATE_B, LM_PER_GATE, err) < 0)
+	if (lm_prepare_slots(p, err) < 0)
+		return -1;
+	prepare_last(p);
+	if (join_weights(p, err) < 0 || join_biases(p, LM_GATE_B, LM_PER_GATE, err) < 0)
 		return -1;
 	return join_biases(p, lm_recurrent_second(p->node), 1, err);
 }

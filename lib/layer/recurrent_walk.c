@@ -162,17 +162,17 @@ joint_sums(const struct walk *w, const struct band *b, const float *x, size_t ga
 	const struct lm_call *c = w->call;
 	size_t h = w->hidden;
 	struct lm_product p = { .m = b->count,
-		.n = w->sums * h,
-		.k = w->in + h,
 		.x = x,
-		.w = c->slot[LM_GATE_W].f32,
-		.w_norm = c->slot[LM_GATE_W].norm,
+		.x_step = w->in + h,
+		.w = &c->slot[LM_GATE_W].matrix,
 		.bias = c->slot[LM_GATE_B].f32,
 		.bias2 = c->slot[lm_recurrent_second(c->node)].f32,
-		.y = b->z };
+		.y = b->z,
+		.y_step = w->sums * h };
 
 	for (; gate < end; gate++)
-		c->kernels->product(&p, 0, p.m, gate * h + from, gate * h + to, &c->counts[worker]);
+		c->kernels->product(&p, 0, p.m, gate * h + from, gate * h + to,
+		    lm_call_room(c, worker), &c->counts[worker]);
 }
 
 /* Half of the last gate: its sum of the inputs, or of the state. */
@@ -186,15 +186,14 @@ half_sum(const struct walk *w, const struct band *b, int of_state, int worker, s
 	    &c->slot[lm_recurrent_slot(gate, of_state ? LM_GATE_U : LM_GATE_W)];
 	const lm_f32u *biases = c->slot[of_state ? lm_recurrent_second(c->node) : LM_GATE_B].f32;
 	struct lm_product p = { .m = b->count,
-		.n = w->sums * h,
-		.k = of_state ? h : w->in,
 		.x = of_state ? b->other + b->count * w->in : b->other,
-		.w = slot->f32,
-		.w_norm = slot->norm,
+		.x_step = of_state ? h : w->in,
+		.w = &slot->matrix,
 		.bias = biases != NULL ? biases + gate * h : NULL,
-		.y = b->z + (of_state ? gate + 1 : gate) * h };
+		.y = b->z + (of_state ? gate + 1 : gate) * h,
+		.y_step = w->sums * h };
 
-	c->kernels->product(&p, 0, p.m, from, to, &c->counts[worker]);
+	c->kernels->product(&p, 0, p.m, from, to, lm_call_room(c, worker), &c->counts[worker]);
 }
 
 /* What is beyond a sample's length leaves it as it is. */

@@ -213,14 +213,14 @@ forward(const struct lm_call *c, struct loom_error *err)
 static int
 real_sum(const struct lm_kernels *k, const void *x, size_t n, void *y)
 {
-	*(float *)y = (float)k->lane16_f32(x, n);
+	*(float *)y = (float)k->fn->lane16_f32(x, n);
 	return 0;
 }
 
 static int
 real_mean(const struct lm_kernels *k, const void *x, size_t n, void *y)
 {
-	*(float *)y = (float)(k->lane16_f32(x, n) / (double)n);
+	*(float *)y = (float)(k->fn->lane16_f32(x, n) / (double)n);
 	return 0;
 }
 

@@ -14,7 +14,7 @@ update(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t
 	size_t i;
 
 	if (c->node->param[ACTIVATION].i == TANH)
-		c->kernels->tanh(s->h + from, s->z + from, to - from);
+		c->kernels->fn->tanh(s->h + from, s->z + from, to - from);
 	else
 		for (i = from; i < to; i++)
 			s->h[i] = lm_relu(s->z[i]);

@@ -79,7 +79,7 @@ static void
 rows(void *context, int worker, size_t from, size_t to)
 {
 	const struct job *j = context;
-	const struct lm_kernels *k = j->call->kernels;
+	const struct lm_functions *k = j->call->kernels->fn;
 	const struct row *row = j->call->node->op->row;
 	float *e = j->row + (size_t)worker * j->n, m;
 	size_t r, i, at;

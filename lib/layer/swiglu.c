@@ -2,14 +2,15 @@
  * swiglu: y = Wd (f(Wg x + bg) * (Wu x + bu)) + bd over the last axis, f silu or relu2.  Each product,
  * f and * are rounded to binary32, so that the bits are those of dense, silu, mul and dense nodes.
  */
-#include "layer/layer.h"
+#include "layer/multiply.h"
 
 #include "num/func.h"
 
 enum { IN, HIDDEN, ACTIVATION, BIASED };
 enum { GATE, UP, DOWN, GATE_BIAS, UP_BIAS, DOWN_BIAS };
 enum { SILU, RELU2 };
-enum { BLOCK = 8 }; /* rows whose hidden values a worker holds at a time */
+enum { BLOCK = 512 };	  /* rows whose hidden values are there at a time */
+enum { WORTH = 1 << 15 }; /* values that are worth a thread */
 
 static const char *const activations[] = { "silu", "relu2", NULL };
 
@@ -28,100 +29,115 @@ shape(const struct lm_shaping *s, struct loom_error *err)
 }
 
 static int
-prepare_norms(struct lm_preparing *p, size_t slot, size_t rows, size_t n, struct loom_error *err)
-{
-	double *norm = lm_arena_alloc(p->arena, rows, sizeof(*norm), err);
-	size_t r;
-
-	if (norm == NULL)
-		return -1;
-	for (r = 0; r < rows; r++)
-		norm[r] = lm_norm(p->slot[slot].f32 + r * n, n);
-	p->slot[slot].norm = norm;
-	return 0;
-}
-
-static int
 prepare(struct lm_preparing *p, struct loom_error *err)
 {
 	size_t in = (size_t)p->node->param[IN].i, hidden = (size_t)p->node->param[HIDDEN].i;
 
-	if (lm_prepare_slots(p, err) < 0 || prepare_norms(p, GATE, hidden, in, err) < 0 ||
-	    prepare_norms(p, UP, hidden, in, err) < 0)
+	if (lm_prepare_slots(p, err) < 0)
 		return -1;
-	return prepare_norms(p, DOWN, in, hidden, err);
+	lm_prepare_matrix(p, GATE, hidden, in);
+	lm_prepare_matrix(p, UP, hidden, in);
+	lm_prepare_matrix(p, DOWN, in, hidden);
+	return 0;
+}
+
+/* All axes of x but the last. */
+static size_t
+count_rows(const struct lm_shape *x)
+{
+	size_t m = 1;
+	unsigned i;
+
+	for (i = 0; i + 1 < x->rank; i++)
+		m *= (size_t)x->dim[i];
+	return m;
+}
+
+/* Rows that are worked on together. */
+static size_t
+together(const struct lm_shape *x)
+{
+	size_t m = count_rows(x);
+
+	return m < BLOCK ? m : BLOCK;
+}
+
+static size_t
+rows(const struct lm_shaping *s, size_t slot)
+{
+	(void)slot;
+	return together(&s->in[0]);
 }
 
 /* Gate and up of a block of rows. */
 static int
 plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 {
-	(void)err;
-	*scratch = 2 * BLOCK * (size_t)s->node->param[HIDDEN].i * sizeof(float);
+	size_t values;
+
+	if (lm_mul(2 * together(&s->in[0]), (size_t)s->node->param[HIDDEN].i, &values) < 0 ||
+	    lm_mul(values, sizeof(float), scratch) < 0)
+		return lm_fail(err, LOOM_ENOMEM, "no memory for the hidden values of %s",
+		    s->node->name);
 	return 0;
 }
 
 /* y (m, n) from x (m, k) by the weights in a slot. */
 static void
-product(const struct lm_call *c, int worker, float *y, const float *x, size_t m, size_t slot,
-    size_t bias, size_t n, size_t k)
+product(const struct lm_call *c, float *y, const float *x, size_t m, size_t slot)
 {
-	struct lm_product p = { .m = m, .n = n, .k = k, .x = x, .y = y };
+	const struct lm_matrix *w = &c->slot[slot].matrix;
+	struct lm_product p = { .m = m, .x = x, .x_step = w->k, .w = w, .y = y, .y_step = w->n };
 
-	p.w = c->slot[slot].f32;
-	p.w_norm = c->slot[slot].norm;
-	p.bias = c->slot[bias].f32;
-	c->kernels->product(&p, 0, m, 0, n, &c->counts[worker]);
+	p.bias = c->slot[slot + (GATE_BIAS - GATE)].f32;
+	lm_multiply(c, &p);
 }
 
-static void
-activate(const struct lm_call *c, float *gate, size_t n)
-{
-	size_t i;
+struct hidden {
+	const struct lm_call *call;
+	float *gate, *up;
+};
 
-	if (c->node->param[ACTIVATION].i == SILU)
-		c->kernels->silu(gate, gate, n);
+static void
+activate(void *context, int worker, size_t from, size_t to)
+{
+	const struct hidden *h = context;
+	float *gate = h->gate + from;
+	size_t i, n = to - from;
+
+	(void)worker;
+	if (h->call->node->param[ACTIVATION].i == SILU)
+		h->call->kernels->fn->silu(gate, gate, n);
 	else
 		for (i = 0; i < n; i++)
 			gate[i] = lm_relu2(gate[i]);
+	for (i = 0; i < n; i++)
+		gate[i] = gate[i] * h->up[from + i];
 }
 
 static void
-block(const struct lm_call *c, int worker, size_t row, size_t m)
+block(const struct lm_call *c, size_t row, size_t m)
 {
-	size_t in = (size_t)c->node->param[IN].i, hidden = (size_t)c->node->param[HIDDEN].i, i;
-	float *gate = (float *)c->scratch + (size_t)worker * 2 * BLOCK * hidden;
-	float *up = gate + m * hidden, *y = (float *)c->out[0].data + row * in;
+	size_t in = (size_t)c->node->param[IN].i, hidden = (size_t)c->node->param[HIDDEN].i;
+	struct hidden h = { c, c->scratch, (float *)c->scratch + m * hidden };
 	const float *x = (const float *)c->in[0].data + row * in;
 
-	product(c, worker, gate, x, m, GATE, GATE_BIAS, hidden, in);
-	product(c, worker, up, x, m, UP, UP_BIAS, hidden, in);
-	activate(c, gate, m * hidden);
-	for (i = 0; i < m * hidden; i++)
-		gate[i] = gate[i] * up[i];
-	product(c, worker, y, gate, m, DOWN, DOWN_BIAS, in, hidden);
-}
-
-static void
-rows(void *context, int worker, size_t from, size_t to)
-{
-	size_t row, m;
-
-	for (row = from; row < to; row += m) {
-		m = to - row < BLOCK ? to - row : BLOCK;
-		block(context, worker, row, m);
-	}
+	product(c, h.gate, x, m, GATE);
+	product(c, h.up, x, m, UP);
+	lm_pool_each(c->pool, m * hidden, WORTH, activate, &h);
+	product(c, (float *)c->out[0].data + row * in, h.gate, m, DOWN);
 }
 
 static int
 forward(const struct lm_call *c, struct loom_error *err)
 {
-	struct lm_call call = *c;
-	uint64_t n;
+	size_t rows_left = count_rows(c->in[0].shape), row = 0, m;
 
 	(void)err;
-	if (lm_shape_count(c->in[0].shape, &n) == 0)
-		lm_pool_each(c->pool, (size_t)n / (size_t)c->node->param[IN].i, 1, rows, &call);
+	for (; rows_left > 0; rows_left -= m, row += m) {
+		m = rows_left < BLOCK ? rows_left : BLOCK;
+		block(c, row, m);
+	}
 	return 0;
 }
 
@@ -146,6 +162,7 @@ const struct lm_layer_ops lm_layer_swiglu = {
 	    [DOWN_BIAS] = { "bd", "i", { IN }, 1 + BIASED, 0, 0, 0 } },
 	.shape = shape,
 	.prepare = prepare,
+	.rows = rows,
 	.plan = plan,
 	.forward = forward,
 };

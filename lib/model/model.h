@@ -81,9 +81,18 @@ size_t lm_model_widest(const struct loom_model *);
 /* What the names of dimensions stand for with given input shapes; the list is the arena's. */
 int lm_model_sizes(const struct loom_model *, const struct lm_shape *inputs, struct lm_arena *,
     struct lm_sizes *, struct loom_error *) LOOM_MUST_CHECK;
-/* Shapes of all values for given input shapes (n_inputs of them): fills shapes[n_values]. */
+/* What a node wants for given shapes. */
+struct lm_needs {
+	size_t scratch;	       /* bytes for each worker */
+	size_t rows[LM_SLOTS]; /* that the matrix of a slot meets; 0: it is none */
+};
+
+/*
+ * Shapes of all values for given input shapes (n_inputs of them): fills shapes[n_values], and
+ * needs[n_nodes] unless that is NULL.
+ */
 int lm_model_shapes(const struct loom_model *, const struct lm_shape *inputs,
-    struct lm_shape *shapes, size_t *scratch, struct loom_error *) LOOM_MUST_CHECK;
+    struct lm_shape *shapes, struct lm_needs *needs, struct loom_error *) LOOM_MUST_CHECK;
 
 /*
  * Shapes of all values where every name in the inputs' declarations is size, and lead axes of size

@@ -35,7 +35,8 @@ struct loom_run {
 	struct lm_array *values;
 	struct lm_array *fed;	   /* what nodes read instead of a value; shape NULL: the value */
 	struct lm_array *in, *out; /* of the node that runs */
-	size_t *scratch;
+	void *room;		   /* of each worker, for products */
+	struct lm_needs *needs;	   /* of each node */
 	void *work;
 };
 
@@ -71,11 +72,12 @@ prepare(struct loom_run *run, int jobs, struct loom_error *err)
 	if (run->kernels == NULL || lm_pool_new(&run->pool, jobs, err) < 0)
 		return -1;
 	run->counts = lm_arena_alloc(&run->arena, (size_t)jobs, sizeof(*run->counts), err);
+	run->room = lm_arena_alloc(&run->arena, (size_t)jobs, run->kernels->room, err);
 	run->prepared = lm_arena_alloc(&run->arena, m->n_nodes, sizeof(*run->prepared), err);
 	run->given = lm_arena_alloc(&run->arena, m->n_inputs, sizeof(*run->given), err);
 	run->wanted = lm_arena_alloc(&run->arena, m->n_inputs, sizeof(*run->wanted), err);
-	if (run->counts == NULL || run->prepared == NULL || run->given == NULL ||
-	    run->wanted == NULL)
+	if (run->counts == NULL || run->room == NULL || run->prepared == NULL ||
+	    run->given == NULL || run->wanted == NULL)
 		return -1;
 	for (i = 0; i < m->n_nodes; i++)
 		if (prepare_node(run, i, err) < 0)
@@ -354,9 +356,27 @@ place_scratch(struct loom_run *run, struct loom_error *err)
 	size_t i, most = 0;
 
 	for (i = 0; i < run->model->n_nodes; i++)
-		most = run->scratch[i] > most ? run->scratch[i] : most;
+		most = run->needs[i].scratch > most ? run->needs[i].scratch : most;
 	run->work = lm_arena_alloc(&run->memory, most, (size_t)lm_pool_jobs(run->pool), err);
 	return run->work != NULL ? 0 : -1;
+}
+
+/* Forms of weights that pay for these shapes; they stay when shapes change. */
+static int
+suit_weights(struct loom_run *run, struct loom_error *err)
+{
+	size_t i, k;
+	struct lm_matrix *w;
+
+	for (i = 0; i < run->model->n_nodes; i++)
+		for (k = 0; k < LM_SLOTS; k++) {
+			w = &run->prepared[i][k].matrix;
+			if (w->rows != NULL && run->needs[i].rows[k] > 0 &&
+			    lm_matrix_suit(w, run->needs[i].rows[k], run->kernels, &run->arena,
+				err) < 0)
+				return -1;
+		}
+	return 0;
 }
 
 static int
@@ -376,17 +396,17 @@ plan(struct loom_run *run, struct loom_error *err)
 	run->fed = lm_arena_alloc(a, m->n_values, sizeof(*run->fed), err);
 	run->in = lm_arena_alloc(a, lm_model_widest(m), sizeof(*run->in), err);
 	run->out = lm_arena_alloc(a, lm_model_widest(m), sizeof(*run->out), err);
-	run->scratch = lm_arena_alloc(a, m->n_nodes, sizeof(*run->scratch), err);
+	run->needs = lm_arena_alloc(a, m->n_nodes, sizeof(*run->needs), err);
 	last = lm_arena_alloc(a, m->n_values, sizeof(*last), err);
 	list = lm_arena_alloc(a, m->n_values, sizeof(*list), err);
 	if (planned == NULL || run->shapes == NULL || run->values == NULL || run->fed == NULL ||
-	    run->in == NULL || run->out == NULL || run->scratch == NULL || last == NULL ||
+	    run->in == NULL || run->out == NULL || run->needs == NULL || last == NULL ||
 	    list == NULL)
 		return -1;
-	if (lm_model_shapes(m, run->wanted, run->shapes, run->scratch, err) < 0 ||
+	if (lm_model_shapes(m, run->wanted, run->shapes, run->needs, err) < 0 ||
 	    lm_model_sizes(m, run->wanted, a, &run->sizes, err) < 0 ||
 	    place_all(run, last, list, err) < 0 || place_fed(run, err) < 0 ||
-	    place_scratch(run, err) < 0)
+	    place_scratch(run, err) < 0 || suit_weights(run, err) < 0)
 		return -1;
 	if (m->n_inputs > 0)
 		memcpy(planned, run->wanted, m->n_inputs * sizeof(*planned));
@@ -413,7 +433,7 @@ run_node(struct loom_run *run, size_t i, struct loom_error *err)
 {
 	const struct lm_node *n = run->model->nodes[i];
 	struct lm_call call = { n, run->in, run->out, run->prepared[i], run->kernels, run->pool,
-		run->counts, run->work, &run->sizes };
+		run->counts, run->work, run->room, &run->sizes };
 	size_t k;
 
 	for (k = 0; k < n->n_in; k++)

@@ -113,8 +113,20 @@ check_stated(const struct lm_node *n, const struct lm_sizes *sizes, struct loom_
 }
 
 static int
+find_needs(const struct lm_shaping *s, struct lm_needs *needs, struct loom_error *err)
+{
+	const struct lm_node *n = s->node;
+	size_t i;
+
+	for (i = 0; n->op->rows != NULL && i < LM_SLOTS; i++)
+		if (n->weight[i].dtype != NULL)
+			needs->rows[i] = n->op->rows(s, i);
+	return n->op->plan != NULL ? n->op->plan(s, &needs->scratch, err) : 0;
+}
+
+static int
 node_shapes(const struct lm_node *n, const struct lm_sizes *sizes, struct lm_shape *in,
-    struct lm_shape *out, struct lm_shape *shapes, size_t *scratch, struct loom_error *err)
+    struct lm_shape *out, struct lm_shape *shapes, struct lm_needs *needs, struct loom_error *err)
 {
 	struct lm_shaping s = { n, in, out, sizes };
 	uint64_t count;
@@ -132,9 +144,7 @@ node_shapes(const struct lm_node *n, const struct lm_sizes *sizes, struct lm_sha
 			    n->name, n->op->name);
 		shapes[n->out[i]] = out[i];
 	}
-	if (scratch == NULL || n->op->plan == NULL)
-		return 0;
-	return n->op->plan(&s, scratch, err);
+	return needs != NULL ? find_needs(&s, needs, err) : 0;
 }
 
 static size_t
@@ -170,7 +180,7 @@ lm_model_sizes(const struct loom_model *m, const struct lm_shape *inputs, struct
 
 int
 lm_model_shapes(const struct loom_model *m, const struct lm_shape *inputs, struct lm_shape *shapes,
-    size_t *scratch, struct loom_error *err)
+    struct lm_needs *needs, struct loom_error *err)
 {
 	struct lm_arena arena = { 0 };
 	struct lm_sizes sizes = { 0 };
@@ -186,7 +196,7 @@ lm_model_shapes(const struct loom_model *m, const struct lm_shape *inputs, struc
 		shapes[m->inputs[i].tensor] = inputs[i];
 	for (i = 0; i < m->n_nodes; i++)
 		if (node_shapes(m->nodes[i], &sizes, in, out, shapes,
-			scratch != NULL ? &scratch[i] : NULL, err) < 0)
+			needs != NULL ? &needs[i] : NULL, err) < 0)
 			goto out;
 	r = 0;
 out:

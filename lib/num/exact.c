@@ -16,6 +16,7 @@ struct sum {
 	size_t nbias;
 	double scale;
 	int wide; /* to 32 significant bits, else to binary32 */
+	lm_pairs_fn *pairs;
 };
 
 /* hi + lo is within error of the exact value. */
@@ -74,35 +75,42 @@ decide_plain(const struct sum *s, double *result)
 }
 
 static void
-pair_add(struct pair *p, double *size, double v)
+pair_add(struct lm_pairs *p, double v)
 {
 	double e;
 
-	lm_two_sum(p->hi, v, &p->hi, &e);
-	p->lo += e;
-	*size += fabs(e);
+	lm_two_sum(p->high, v, &p->high, &e);
+	p->low += e;
+	p->size += fabs(e);
+}
+
+struct lm_pairs
+lm_pairs_plain(const lm_f32u *a, const lm_f32u *b, size_t k)
+{
+	struct lm_pairs lane[LANES] = { { 0, 0, 0, 0 } };
+	size_t i;
+
+	for (i = 0; i < k; i++)
+		pair_add(&lane[i % LANES], (double)a[i] * b[i]);
+	for (i = 1; i < LANES; i++) {
+		pair_add(&lane[0], lane[i].high);
+		lane[0].low += lane[i].low;
+		lane[0].size += lane[i].size;
+	}
+	lane[0].errors = k + 2 * LANES;
+	return lane[0];
 }
 
 /*
- * The products by two-sums: hi plus all errors is exact, lo is the errors' rounded sum.  Where no
- * addition had an error hi is exact, which settles the ties of coarse data.
+ * The products by two-sums.  Where no addition had an error hi is exact, which settles the ties of
+ * coarse data.
  */
 static struct pair
 pair_products(const struct sum *s)
 {
-	struct pair lane[LANES] = { { 0, 0, 0 } };
-	double size[LANES] = { 0 };
-	size_t i;
+	struct lm_pairs p = s->pairs(s->a, s->b, s->k);
 
-	for (i = 0; i < s->k; i++)
-		pair_add(&lane[i % LANES], &size[i % LANES], product(s, i));
-	for (i = 1; i < LANES; i++) {
-		pair_add(&lane[0], &size[0], lane[i].hi);
-		lane[0].lo += lane[i].lo;
-		size[0] += size[i];
-	}
-	lane[0].error = (double)(s->k + 2 * LANES + 2) * LM_UNIT * LM_SLACK * size[0];
-	return lane[0];
+	return (struct pair){ p.high, p.low, (double)(p.errors + 2) * LM_UNIT * LM_SLACK * p.size };
 }
 
 /* v in two parts whose products with other such parts are exact. */
@@ -248,7 +256,7 @@ float
 lm_xdot(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias, double scale,
     struct lm_counts *counts)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 0 };
+	struct sum s = { a, b, k, bias, nbias, scale, 0, lm_pairs_plain };
 
 	return (float)ladder(&s, counts);
 }
@@ -257,18 +265,27 @@ double
 lm_xdotw(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
     double scale, struct lm_counts *counts)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 1 };
+	struct sum s = { a, b, k, bias, nbias, scale, 1, lm_pairs_plain };
 
 	return ladder(&s, counts);
 }
 
 float
 lm_xdot_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
-    double scale, struct lm_counts *counts)
+    double scale, lm_pairs_fn *pairs, struct lm_counts *counts)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 0 };
+	struct sum s = { a, b, k, bias, nbias, scale, 0, pairs };
 
 	return (float)undecided(&s, counts);
+}
+
+double
+lm_xdotw_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
+    double scale, lm_pairs_fn *pairs, struct lm_counts *counts)
+{
+	struct sum s = { a, b, k, bias, nbias, scale, 1, pairs };
+
+	return undecided(&s, counts);
 }
 
 /* The third stage at once, unless there is an infinity or a NaN. */
@@ -284,7 +301,7 @@ float
 lm_xdot_exact(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
     double scale)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 0 };
+	struct sum s = { a, b, k, bias, nbias, scale, 0, lm_pairs_plain };
 
 	return (float)exactly(&s);
 }
@@ -293,7 +310,7 @@ double
 lm_xdotw_exact(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
     double scale)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 1 };
+	struct sum s = { a, b, k, bias, nbias, scale, 1, lm_pairs_plain };
 
 	return exactly(&s);
 }

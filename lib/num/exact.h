@@ -34,9 +34,21 @@ float lm_xdot(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, s
 double lm_xdotw(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
     double scale, struct lm_counts *counts);
 
+/* A sum by two-sums: high plus all errors is exact; low is the errors' rounded sum. */
+struct lm_pairs {
+	double high, low;
+	double size;   /* the sum of the errors' magnitudes */
+	size_t errors; /* how many additions may have had one */
+};
+
+typedef struct lm_pairs lm_pairs_fn(const lm_f32u *a, const lm_f32u *b, size_t k);
+lm_pairs_fn lm_pairs_plain; /* in plain C; kernel sets have faster ones */
+
 /* The same from the second stage on: for kernels whose own first stage could not decide. */
 float lm_xdot_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias,
-    size_t nbias, double scale, struct lm_counts *counts);
+    size_t nbias, double scale, lm_pairs_fn *pairs, struct lm_counts *counts);
+double lm_xdotw_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias,
+    size_t nbias, double scale, lm_pairs_fn *pairs, struct lm_counts *counts);
 
 /* The third stage alone: what every other way is tested against. */
 float lm_xdot_exact(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,

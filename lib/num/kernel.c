@@ -9,7 +9,7 @@
 const struct lm_kernels *
 lm_kernels_pick(struct loom_error *err)
 {
-	static const struct lm_kernels *const sets[] = { &lm_kernels_ref };
+	static const struct lm_kernels *const sets[] = { &lm_kernels_scalar };
 	const char *name = getenv("LOOM_ISA");
 	char shown[LM_SHOWN];
 	size_t i;

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "num/functions.h"
 #include "num/product.h"
 
 struct loom_error;
@@ -14,33 +15,29 @@ struct loom_error;
 struct lm_kernels {
 	const char *name; /* as LOOM_ISA has it */
 
-	/* Rows m0..m1-1, columns n0..n1-1 of a product.  Allocates nothing; counts may be NULL. */
+	size_t room; /* bytes of memory, aligned to 64, that a product uses */
+
+	/*
+	 * Rows m0..m1-1, columns n0..n1-1 of a product; n0 is a multiple of 16.  Allocates nothing;
+	 * counts may be NULL.  room: as many bytes as above, nobody else's meanwhile.
+	 */
 	void (*product)(const struct lm_product *, size_t m0, size_t m1, size_t n0, size_t n1,
-	    struct lm_counts *counts);
+	    void *room, struct lm_counts *counts);
 
-	/* Correctly rounded, element by element; y may be x. */
-	void (*exp)(float *y, const float *x, size_t n);
-	void (*tanh)(float *y, const float *x, size_t n);
-	void (*sigmoid)(float *y, const float *x, size_t n);
-	void (*silu)(float *y, const float *x, size_t n);
-	void (*erf)(float *y, const float *x, size_t n);
-	void (*gelu_erf)(float *y, const float *x, size_t n);
-	void (*gelu_tanh)(float *y, const float *x, size_t n);
-	void (*rsqrt)(float *y, const float *x, size_t n);
-	void (*log)(float *y, const float *x, size_t n);
-	void (*log1p)(float *y, const float *x, size_t n);
-	void (*expm1)(float *y, const float *x, size_t n);
-	void (*softplus)(float *y, const float *x, size_t n);
-	void (*sin)(float *y, const float *x, size_t n);
-	void (*cos)(float *y, const float *x, size_t n);
+	/* x of a product as tiles, m rows of k values: so many doubles, and their making. */
+	size_t (*tiles_size)(size_t m, size_t k);
+	void (*tile)(double *tiles, const lm_f32u *x, size_t x_step, size_t m, size_t k);
 
-	/* Along a row, as num/reduce.h. */
-	float (*max)(const float *x, size_t n);
-	double (*lane16_f32)(const float *x, size_t n);
-	double (*lane16)(const double *x, size_t n);
+	/* The form of a matrix for integer tiles; NULL: this set has none. */
+	int (*residues)(struct lm_matrix *, struct lm_arena *, struct loom_error *);
+
+	/* The double-double sum of the second stage. */
+	lm_pairs_fn *pairs;
+
+	const struct lm_functions *fn;
 };
 
-extern const struct lm_kernels lm_kernels_ref;
+extern const struct lm_kernels lm_kernels_scalar;
 
 /*
  * The best set for this machine, or the one that the environment variable LOOM_ISA names; NULL

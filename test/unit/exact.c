@@ -8,6 +8,8 @@
 #include "num/kernel.h"
 #include "sums.h"
 
+enum { ROOM = 1 << 20 };
+
 static size_t checks;
 
 static void
@@ -50,10 +52,17 @@ by_kernel(const struct terms *t, const float *bias, size_t nbias, uint32_t want,
 {
 	enum { M = 6, N = 5 };
 	static float x[M * SUM_MOST], w[N * SUM_MOST];
+	static char room[ROOM] __attribute__((aligned(64)));
 	float biases[2][N], y[M * N];
-	double norms[N];
-	struct lm_product p = { M, N, t->k, x, w, nbias > 0 ? biases[0] : NULL, norms, y,
-		nbias > 1 ? biases[1] : NULL };
+	struct lm_matrix right = lm_matrix_of(w, t->k, N, t->k);
+	struct lm_product p = { .m = M,
+		.x = x,
+		.x_step = t->k,
+		.w = &right,
+		.bias = nbias > 0 ? biases[0] : NULL,
+		.bias2 = nbias > 1 ? biases[1] : NULL,
+		.y = y,
+		.y_step = N };
 	size_t i;
 
 	for (i = 0; i < M && t->k > 0; i++)
@@ -61,11 +70,10 @@ by_kernel(const struct terms *t, const float *bias, size_t nbias, uint32_t want,
 	for (i = 0; i < N; i++) {
 		if (t->k > 0)
 			memcpy(w + i * t->k, t->b, t->k * sizeof *w);
-		norms[i] = lm_norm(p.w + i * t->k, t->k);
 		biases[0][i] = nbias > 0 ? bias[0] : 0;
 		biases[1][i] = nbias > 1 ? bias[1] : 0;
 	}
-	lm_kernels_ref.product(&p, 0, M, 0, N, counts);
+	lm_kernels_scalar.product(&p, 0, M, 0, N, room, counts);
 	for (i = 0; i < M * N; i++)
 		expect32(t, "kernel", y[i], want);
 }
@@ -84,7 +92,7 @@ check_sum(const struct terms *t, const float *bias, size_t nbias, double scale, 
 	expect64(t, "ladder wide", lm_xdotw(t->a, t->b, t->k, bias, nbias, scale, counts), rw);
 	expect32(t, "misaligned", lm_xdot(a, b, t->k, bias, nbias, scale, NULL), r32);
 	expect32(t, "from the second stage",
-	    lm_xdot_undecided(b, a, t->k, bias, nbias, scale, counts), r32);
+	    lm_xdot_undecided(b, a, t->k, bias, nbias, scale, lm_pairs_plain, counts), r32);
 	if (scale == 1 && nbias <= 2)
 		by_kernel(t, bias, nbias, r32, counts);
 	if (scale == 1 && nbias == 2)
@@ -163,8 +171,10 @@ check_sums(void)
 
 struct dense {
 	struct lm_product p;
-	float *x, *w, *b;
+	struct lm_matrix right;
+	float *x, *w, *b, *panels;
 	double *norms;
+	void *room;
 };
 
 static void
@@ -173,9 +183,17 @@ dense_init(struct dense *d, size_t m, size_t n, size_t k)
 	d->x = calloc(m * k + 1, sizeof *d->x);
 	d->w = calloc(n * k + 1, sizeof *d->w);
 	d->b = calloc(n + 1, sizeof *d->b);
-	d->norms = calloc(n, sizeof *d->norms);
-	d->p = (struct lm_product){ m, n, k, d->x, d->w, NULL, d->norms,
-		calloc(m * n, sizeof *d->p.y), NULL };
+	d->norms = calloc(n + LM_PANEL, sizeof *d->norms);
+	d->panels = aligned_alloc(64, lm_panels_size(n, k) * sizeof *d->panels + 64);
+	d->room = aligned_alloc(64, ROOM);
+	d->right = lm_matrix_of(d->w, k, n, k);
+	d->p = (struct lm_product){ .m = m,
+		.x = d->x,
+		.x_step = k,
+		.w = &d->right,
+		.y = calloc(m * n, sizeof *d->p.y),
+		.y_step = n };
+	assert(d->panels != NULL && d->room != NULL);
 	assert(d->x != NULL && d->w != NULL && d->b != NULL && d->norms != NULL && d->p.y != NULL);
 }
 
@@ -186,35 +204,28 @@ dense_free(struct dense *d)
 	free(d->w);
 	free(d->b);
 	free(d->norms);
+	free(d->panels);
+	free(d->room);
 	free(d->p.y);
-}
-
-static void
-dense_norms(struct dense *d)
-{
-	size_t i;
-
-	for (i = 0; i < d->p.n; i++)
-		d->norms[i] = lm_norm(d->p.w + i * d->p.k, d->p.k);
 }
 
 /* In strips of columns, as threads would. */
 static void
 dense_run(const struct dense *d, size_t strips, struct lm_counts *counts)
 {
-	size_t s, n = d->p.n;
+	size_t n = d->right.n, step = (n / LM_PANEL / strips + 1) * LM_PANEL, from;
 
 	memset(d->p.y, 0xff, d->p.m * n * sizeof *d->p.y);
-	for (s = 0; s < strips; s++)
-		lm_kernels_ref.product(&d->p, 0, d->p.m, s * n / strips, (s + 1) * n / strips,
-		    counts);
+	for (from = 0; from < n; from += step)
+		lm_kernels_scalar.product(&d->p, 0, d->p.m, from, n - from < step ? n : from + step,
+		    d->room, counts);
 }
 
 /* Order, cancellation and ties, as numerics_reference.py plants them. */
 static void
 plant(struct dense *d, const char *what)
 {
-	size_t m = d->p.m, n = d->p.n, k = d->p.k, r, i, h = k / 2;
+	size_t m = d->p.m, n = d->right.n, k = d->right.k, r, i, h = k / 2;
 
 	for (r = 0; r < m + n; r++) {
 		float *row = r < m ? d->x + r * k : d->w + (r - m) * k;
@@ -242,7 +253,7 @@ plant(struct dense *d, const char *what)
 static void
 check_outputs(struct dense *d, struct vectors *v, int given)
 {
-	size_t i, n = d->p.m * d->p.n, head = given ? n : n < 4 ? n : 4;
+	size_t i, n = d->p.m * d->right.n, head = given ? n : n < 4 ? n : 4;
 
 	for (i = 0; i < head; i++)
 		assert(shown32(d->p.y[i]) == (uint32_t)vectors_hex(v));
@@ -256,7 +267,7 @@ check_outputs(struct dense *d, struct vectors *v, int given)
 static void
 dense_read(struct dense *d, struct vectors *v, int given, size_t biases)
 {
-	size_t i, m = d->p.m, n = d->p.n, k = d->p.k;
+	size_t i, m = d->p.m, n = d->right.n, k = d->right.k;
 	uint64_t seed = given ? 0 : vectors_count(v);
 
 	for (i = 0; i < m * k; i++)
@@ -268,7 +279,6 @@ dense_read(struct dense *d, struct vectors *v, int given, size_t biases)
 	d->p.bias = biases > 0 ? d->b : NULL;
 	if (!given)
 		plant(d, vectors_word(v));
-	dense_norms(d);
 }
 
 static size_t
@@ -292,6 +302,8 @@ check_dense(void)
 		for (i = 0; i < 4; i++) {
 			memcpy(&again, &v, sizeof v);
 			again.rest = again.line + (v.rest - v.line);
+			if (i == 2)
+				lm_matrix_pack(&d.right, d.panels, d.norms);
 			dense_run(&d, strips[i], &counts);
 			check_outputs(&d, &again, given);
 		}
@@ -320,13 +332,14 @@ check_shape(uint64_t *seed, const struct drawn *data)
 		memcpy(room + off + 4 * i, &v, sizeof v);
 	}
 	d.p.x = (const lm_f32u *)(room + off);
-	d.p.w = d.p.x + m * k;
-	d.p.bias = biases > 0 ? d.p.w + n * k : NULL;
+	d.right.rows = d.p.x + m * k;
+	d.p.bias = biases > 0 ? d.right.rows + n * k : NULL;
 	d.p.bias2 = biases > 1 ? d.p.bias + n : NULL;
-	dense_norms(&d);
+	if (draw_bits(seed) % 2 == 0)
+		lm_matrix_pack(&d.right, d.panels, d.norms);
 	dense_run(&d, 1 + draw_bits(seed) % 7, NULL);
 	for (i = 0; i < m * n; i++) {
-		const lm_f32u *a = d.p.x + i / n * k, *b = d.p.w + i % n * k;
+		const lm_f32u *a = d.p.x + i / n * k, *b = d.right.rows + i % n * k;
 		float bias[2] = { biases > 0 ? d.p.bias[i % n] : 0,
 			biases > 1 ? d.p.bias2[i % n] : 0 };
 		struct terms t = { .name = data->name, .k = k };
@@ -365,7 +378,6 @@ check_rates(void)
 		d.x[i] = draw_gauss(&seed);
 	for (i = 0; i < N * K; i++)
 		d.w[i] = draw_gauss(&seed);
-	dense_norms(&d);
 	dense_run(&d, 1, &counts);
 	printf(
 	    "exact: Gaussian, K = %d: %llu of %d outputs needed the second stage, %llu the third\n",

@@ -14,20 +14,20 @@ static const struct {
 	float (*one)(float);
 	size_t array; /* offset of the kernel */
 } functions[] = {
-	{ "exp", lm_exp, offsetof(struct lm_kernels, exp) },
-	{ "tanh", lm_tanh, offsetof(struct lm_kernels, tanh) },
-	{ "sigmoid", lm_sigmoid, offsetof(struct lm_kernels, sigmoid) },
-	{ "silu", lm_silu, offsetof(struct lm_kernels, silu) },
-	{ "erf", lm_erf, offsetof(struct lm_kernels, erf) },
-	{ "gelu_erf", lm_gelu_erf, offsetof(struct lm_kernels, gelu_erf) },
-	{ "gelu_tanh", lm_gelu_tanh, offsetof(struct lm_kernels, gelu_tanh) },
-	{ "rsqrt", lm_rsqrt, offsetof(struct lm_kernels, rsqrt) },
-	{ "log", lm_log, offsetof(struct lm_kernels, log) },
-	{ "log1p", lm_log1p, offsetof(struct lm_kernels, log1p) },
-	{ "expm1", lm_expm1, offsetof(struct lm_kernels, expm1) },
-	{ "sin", lm_sin, offsetof(struct lm_kernels, sin) },
-	{ "cos", lm_cos, offsetof(struct lm_kernels, cos) },
-	{ "softplus", lm_softplus, offsetof(struct lm_kernels, softplus) },
+	{ "exp", lm_exp, offsetof(struct lm_functions, exp) },
+	{ "tanh", lm_tanh, offsetof(struct lm_functions, tanh) },
+	{ "sigmoid", lm_sigmoid, offsetof(struct lm_functions, sigmoid) },
+	{ "silu", lm_silu, offsetof(struct lm_functions, silu) },
+	{ "erf", lm_erf, offsetof(struct lm_functions, erf) },
+	{ "gelu_erf", lm_gelu_erf, offsetof(struct lm_functions, gelu_erf) },
+	{ "gelu_tanh", lm_gelu_tanh, offsetof(struct lm_functions, gelu_tanh) },
+	{ "rsqrt", lm_rsqrt, offsetof(struct lm_functions, rsqrt) },
+	{ "log", lm_log, offsetof(struct lm_functions, log) },
+	{ "log1p", lm_log1p, offsetof(struct lm_functions, log1p) },
+	{ "expm1", lm_expm1, offsetof(struct lm_functions, expm1) },
+	{ "sin", lm_sin, offsetof(struct lm_functions, sin) },
+	{ "cos", lm_cos, offsetof(struct lm_functions, cos) },
+	{ "softplus", lm_softplus, offsetof(struct lm_functions, softplus) },
 };
 
 enum { FUNCTIONS = sizeof functions / sizeof functions[0], STRIP = 4096 };
@@ -51,7 +51,7 @@ array_of(size_t i)
 {
 	array_fn *f;
 
-	memcpy(&f, (const char *)&lm_kernels_ref + functions[i].array, sizeof f);
+	memcpy(&f, (const char *)&lm_functions_scalar + functions[i].array, sizeof f);
 	return f;
 }
 

@@ -95,7 +95,7 @@ alone_run(struct alone *o, const struct lm_array *in, const struct lm_shape *sha
 	struct lm_shape out;
 	struct lm_array result = { &out, y };
 	struct lm_shaping s = { &o->node, shape, &out, NULL };
-	struct lm_preparing p = { &o->node, o->slot, &lm_kernels_ref, &o->arena };
+	struct lm_preparing p = { &o->node, o->slot, &lm_kernels_scalar, &o->arena };
 	struct lm_counts counts[8] = { 0 };
 	struct lm_call call = { .node = &o->node, .in = in, .out = &result, .slot = o->slot };
 	size_t scratch = 0;
@@ -107,12 +107,15 @@ alone_run(struct alone *o, const struct lm_array *in, const struct lm_shape *sha
 		assert(o->node.op->prepare(&p, &o->err) == 0);
 	if (o->node.op->plan != NULL)
 		assert(o->node.op->plan(&s, &scratch, &o->err) == 0);
-	call.kernels = &lm_kernels_ref;
+	call.kernels = &lm_kernels_scalar;
+	call.room = aligned_alloc(64, lm_kernels_scalar.room * (size_t)jobs);
 	call.counts = counts;
 	call.scratch = malloc(scratch * (size_t)jobs + 1);
-	assert(call.scratch != NULL && lm_pool_new(&call.pool, jobs, &o->err) == 0);
+	assert(call.room != NULL && call.scratch != NULL &&
+	    lm_pool_new(&call.pool, jobs, &o->err) == 0);
 	r = o->node.op->forward(&call, &o->err);
 	lm_pool_free(call.pool);
+	free(call.room);
 	free(call.scratch);
 	return r;
 }

@@ -48,8 +48,8 @@ call(struct one *o, float *y, float *x, size_t rows, int jobs)
 	struct lm_shaping shaping = { &o->node, &sx, &sy, NULL };
 	struct lm_array in = { &sx, x }, out = { &sy, y };
 	struct lm_counts counts[8] = { 0 };
-	struct lm_call c = { &o->node, &in, &out, o->slot, &lm_kernels_ref, NULL, counts, NULL,
-		NULL };
+	struct lm_call c = { &o->node, &in, &out, o->slot, &lm_kernels_scalar, NULL, counts, NULL,
+		NULL, NULL };
 	struct loom_error err = { 0 };
 	size_t scratch;
 
@@ -58,8 +58,10 @@ call(struct one *o, float *y, float *x, size_t rows, int jobs)
 	assert(sy.rank == 2 && sy.dim[0] == rows && sy.dim[1] == o->out);
 	assert(o->node.op->plan(&shaping, &scratch, &err) == 0);
 	c.scratch = malloc(scratch * (size_t)jobs);
-	assert(c.scratch != NULL && o->node.op->forward(&c, &err) == 0);
+	c.room = aligned_alloc(64, c.kernels->room * (size_t)jobs);
+	assert(c.scratch != NULL && c.room != NULL && o->node.op->forward(&c, &err) == 0);
 	free(c.scratch);
+	free(c.room);
 	lm_pool_free(c.pool);
 }
 
@@ -169,14 +171,12 @@ check_norms(int jobs)
 
 /* Weights that pick: the first half of x is the gate, the second is up, the first half of y hidden. */
 static void
-pick(struct one *o, float w[3][2 * HIDDEN * HIDDEN], double norms[2 * HIDDEN])
+pick(struct one *o, float w[3][2 * HIDDEN * HIDDEN])
 {
 	static const char *const names[] = { "Wg", "Wu", "Wd" };
 	size_t i;
 
 	memset(w, 0, 3 * sizeof(w[0]));
-	for (i = 0; i < 2 * HIDDEN; i++)
-		norms[i] = 1;
 	for (i = 0; i < HIDDEN; i++) {
 		w[0][i * 2 * HIDDEN + i] = 1;
 		w[1][i * 2 * HIDDEN + HIDDEN + i] = 1;
@@ -184,7 +184,9 @@ pick(struct one *o, float w[3][2 * HIDDEN * HIDDEN], double norms[2 * HIDDEN])
 	}
 	for (i = 0; i < 3; i++) {
 		slot(o, names[i])->f32 = w[i];
-		slot(o, names[i])->norm = norms;
+		slot(o, names[i])->matrix = i < 2
+		    ? lm_matrix_of(w[i], 2 * HIDDEN, HIDDEN, 2 * HIDDEN)
+		    : lm_matrix_of(w[i], HIDDEN, 2 * HIDDEN, HIDDEN);
 	}
 }
 
@@ -193,7 +195,6 @@ check_swiglu(void)
 {
 	static struct vectors v;
 	static float w[3][2 * HIDDEN * HIDDEN], x[2 * HIDDEN], y[2 * HIDDEN];
-	static double norms[2 * HIDDEN];
 	size_t cases = 0, i;
 	uint64_t seed;
 	struct one o;
@@ -201,7 +202,7 @@ check_swiglu(void)
 	start(&o, "swiglu", 2 * HIDDEN, 2 * HIDDEN);
 	param(&o, "in_features")->i = 2 * HIDDEN;
 	param(&o, "hidden_features")->i = HIDDEN;
-	pick(&o, w, norms);
+	pick(&o, w);
 	vectors_open(&v, "swiglu.txt");
 	for (; vectors_next(&v); cases++) {
 		assert(vectors_count(&v) == HIDDEN);
@@ -224,7 +225,6 @@ static void
 check_threads(void)
 {
 	static float w[3][2 * HIDDEN * HIDDEN], x[MANY * MOST], y[2][MANY * MOST];
-	static double norms[2 * HIDDEN];
 	static const char *const ops[] = { "layernorm", "rmsnorm", "swiglu" };
 	uint64_t seed = 5;
 	struct one o;
@@ -241,7 +241,7 @@ check_threads(void)
 		else
 			param(&o, "hidden_features")->i = HIDDEN;
 		if (k == 2)
-			pick(&o, w, norms);
+			pick(&o, w);
 		call(&o, y[0], x, MANY, 1);
 		for (round = 0; round < 20; round++) {
 			call(&o, y[1], x, MANY, 5);

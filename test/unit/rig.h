@@ -129,15 +129,15 @@ rig_try(struct rig *r, int jobs, struct loom_error *err)
 {
 	static const struct lm_sizes no_names;
 	struct lm_shaping shaping = { &r->node, r->in, r->out, &no_names };
-	struct lm_prepared slots[LM_SLOTS] = { { NULL, NULL, NULL } };
-	struct lm_preparing preparing = { &r->node, slots, &lm_kernels_ref, &r->arena };
+	struct lm_prepared slots[LM_SLOTS] = { { NULL, { 0 }, NULL } };
+	struct lm_preparing preparing = { &r->node, slots, &lm_kernels_scalar, &r->arena };
 	struct lm_array in[TENSORS] = { { NULL, NULL } }, out[TENSORS] = { { NULL, NULL } };
 	struct lm_counts *counts = lm_arena_alloc(&r->arena, (size_t)jobs, sizeof *counts, &none);
 	struct lm_call call = { .node = &r->node,
 		.in = in,
 		.out = out,
 		.slot = slots,
-		.kernels = &lm_kernels_ref,
+		.kernels = &lm_kernels_scalar,
 		.counts = counts };
 	size_t i, scratch = 0;
 	int answer;
@@ -156,7 +156,9 @@ rig_try(struct rig *r, int jobs, struct loom_error *err)
 		out[i] = (struct lm_array){ &r->out[i], r->result[i] };
 	}
 	call.scratch = lm_arena_alloc(&r->arena, scratch, (size_t)jobs, &none);
-	assert(call.scratch != NULL && lm_pool_new(&call.pool, jobs, &none) == 0);
+	call.room = lm_arena_alloc(&r->arena, (size_t)jobs, lm_kernels_scalar.room, &none);
+	assert(
+	    call.room != NULL && call.scratch != NULL && lm_pool_new(&call.pool, jobs, &none) == 0);
 	answer = r->node.op->forward(&call, err);
 	lm_pool_free(call.pool);
 	return answer;

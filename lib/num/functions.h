@@ -1,0 +1,43 @@
+/*
+ * functions: what works element by element or along a row, as a table; each set has the same bits.
+ * Arrays may lie at any multiple of 4 bytes; y may be x.
+ */
+#ifndef NUM_FUNCTIONS_H
+#define NUM_FUNCTIONS_H
+
+#include <stddef.h>
+
+#include "num/exact.h"
+
+typedef void lm_map_fn(float *y, const float *x, size_t n);
+
+struct lm_functions {
+	/* Correctly rounded. */
+	lm_map_fn *exp, *tanh, *sigmoid, *silu, *erf, *gelu_erf, *gelu_tanh, *rsqrt, *log, *log1p,
+	    *expm1, *softplus, *sin, *cos;
+
+	/* y = the correctly rounded exp of x - m, rounded to binary64, then to binary32. */
+	void (*exp_less)(float *y, const float *x, double m, size_t n);
+	void (*exp_less64)(float *y, const double *x, double m, size_t n);
+
+	/* Along a row, as num/reduce.h. */
+	float (*max)(const float *x, size_t n);
+	double (*max64)(const double *x, size_t n); /* never -0 and +0 apart: any zero of them */
+	double (*lane16_f32)(const float *x, size_t n);
+	double (*lane16)(const double *x, size_t n);
+	/* LANE16 of the squares of x - mean, each step rounded to binary64. */
+	double (*lane16_squares)(const float *x, double mean, size_t n);
+
+	/* y = x * c in binary64, rounded. */
+	void (*times)(float *y, const float *x, double c, size_t n);
+	/*
+	 * y = (x - mean) * r * gamma + beta, each step rounded to binary64, then to binary32; without
+	 * gamma or beta, which may be NULL, without that step.
+	 */
+	void (*normalize)(float *y, const float *x, double mean, double r, const lm_f32u *gamma,
+	    const lm_f32u *beta, size_t n);
+};
+
+extern const struct lm_functions lm_functions_scalar;
+
+#endif
