@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -97,6 +98,24 @@ count_part(void *context, int worker, size_t from, size_t to)
 		seen[from]++;
 }
 
+/* Pauses between calls, after which workers sleep; and a worker that takes long, so that the caller does. */
+static void
+rest(size_t turn)
+{
+	const struct timespec pause = { 0, 300000 };
+
+	if (turn % 10 == 9)
+		(void)nanosleep(&pause, NULL);
+}
+
+static void
+count_slowly(void *context, int worker, size_t from, size_t to)
+{
+	if (worker > 0)
+		rest(9);
+	count_part(context, worker, from, to);
+}
+
 static void
 check_pools(void)
 {
@@ -107,12 +126,14 @@ check_pools(void)
 	size_t i, k, turn;
 	int jobs;
 
-	for (jobs = 1; jobs <= 7; jobs += 2) {
+	for (jobs = 1; jobs <= 7; jobs += jobs < 3 ? 1 : 2) {
 		assert(lm_pool_new(&pool, jobs, &err) == 0 && lm_pool_jobs(pool) == jobs);
 		for (turn = 0; turn < 50; turn++)
 			for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 				memset(seen, 0, sizeof(seen));
-				lm_pool_each(pool, lengths[i], turn % 3 + 1, count_part, seen);
+				lm_pool_each(pool, lengths[i], turn % 3 + 1,
+				    turn % 4 == 3 ? count_slowly : count_part, seen);
+				rest(turn + i);
 				for (k = 0; k < sizeof(seen); k++)
 					assert(seen[k] == (k < lengths[i]));
 			}
