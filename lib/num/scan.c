@@ -7,6 +7,7 @@
  */
 #include "num/scan.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,6 +15,9 @@
 #include "num/text.h"
 
 __extension__ typedef unsigned __int128 u128;
+
+/* The walk over an array keeps its place in registers only if all of it is one function. */
+#define INLINE static inline __attribute__((always_inline))
 
 enum { DIGITS = 19 };	   /* as many as a uint64_t always holds */
 enum { EXACT_POWER = 22 }; /* 10^22 is the last that binary64 holds */
@@ -32,7 +36,7 @@ static const struct {
 #undef FIVE
 };
 
-/* What stands in the text: (-1)^negative * w * 10^q, and how many digits w had. */
+/* What stands in the text: (-1)^negative * w * 10^q, and how many digits w has, leading zeros and all. */
 struct decimal {
 	uint64_t w;
 	int64_t q, digits;
@@ -45,32 +49,74 @@ is_digit(const char *p, const char *end)
 	return p < end && (unsigned char)(*p - '0') <= 9;
 }
 
-/* Digits into w, which wraps after DIGITS of them; leading zeros of the whole number do not count. */
-static const char *
+/* ---- eight digits at a time (Lemire, as above) ---- */
+
+enum { EIGHT = 8 };
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+
+/* How many of 8 bytes, the first in the lowest, are digits before the first that is none. */
+static int
+count_digits(uint64_t v)
+{
+	/* A sum may carry, but only out of a byte that is no digit, into those behind it. */
+	uint64_t other = (v & EACH_BYTE(0xf0)) ^ EACH_BYTE(0x30);
+
+	other |= ((v + EACH_BYTE(0x06)) & EACH_BYTE(0xf0)) ^ EACH_BYTE(0x30);
+	return other == 0 ? EIGHT : __builtin_ctzll(other) / 8;
+}
+
+/* The number of the first n digits, n of 1 to 8: zeros before them, then pairs, fours and all. */
+static uint64_t
+join_digits(uint64_t v, int n)
+{
+	const uint64_t pairs = UINT64_C(0x000000ff000000ff);
+
+	v = (v - EACH_BYTE('0')) << (64 - 8 * n);
+	v = v * 10 + (v >> 8);
+	return ((v & pairs) * (100 + (UINT64_C(1000000) << 32)) +
+		   (v >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
+	    32;
+}
+
+/* Digits into w, which wraps after DIGITS of them. */
+INLINE const char *
 gather(const char *p, const char *end, struct decimal *d)
 {
-	const char *first;
-	uint64_t w = d->w;
+	static const uint32_t powers[EIGHT + 1] = { 1, 10, 100, 1000, 10000, 100000, 1000000,
+		10000000, 100000000 };
+	const char *first = p;
+	uint64_t w = d->w, v;
+	int n = EIGHT;
 
-	if (d->digits == 0)
-		while (p < end && *p == '0')
-			p++;
-	for (first = p; p < end && (unsigned char)(*p - '0') <= 9; p++)
+	for (; n == EIGHT && end - p >= EIGHT; p += n) {
+		v = lm_get_u64((const unsigned char *)p);
+		n = count_digits(v);
+		if (n > 0)
+			w = w * powers[n] + join_digits(v, n);
+	}
+	for (; n == EIGHT && is_digit(p, end); p++)
 		w = w * 10 + (unsigned char)(*p - '0');
 	d->w = w;
 	d->digits += p - first;
 	return p;
 }
 
-/* Exponents are kept within what any text of numbers can need, so that they cannot overflow. */
+/* Digits that are not leading zeros, of a number that is written in so many. */
+static int64_t
+significant(const char *p, int64_t digits)
+{
+	for (; *p == '-' || *p == '0' || *p == '.'; p++)
+		digits -= *p == '0';
+	return digits;
+}
+
+/* From its e on.  Exponents are kept within what any text of numbers can need, so that they cannot overflow. */
 static const char *
 exponent(const char *p, const char *end, struct decimal *d)
 {
 	int64_t e = 0;
 	int minus;
 
-	if (p >= end || (*p | 0x20) != 'e')
-		return p;
 	p++;
 	minus = p < end && *p == '-';
 	if (p < end && (*p == '-' || *p == '+'))
@@ -85,24 +131,18 @@ exponent(const char *p, const char *end, struct decimal *d)
 }
 
 /* JSON's grammar of a number: NULL where the text is none. */
-static const char *
+INLINE const char *
 read_decimal(const char *p, const char *end, struct decimal *d)
 {
 	const char *point;
 
-	memset(d, 0, sizeof(*d));
-	if (p < end && *p == '-') {
-		d->negative = 1;
-		p++;
-	}
+	*d = (struct decimal){ .negative = p < end && *p == '-' };
+	p += d->negative; /* without a branch: nothing foretells signs */
 	if (!is_digit(p, end))
 		return NULL;
-	if (*p == '0') {
-		p++;
-		if (is_digit(p, end))
-			return NULL;
-	} else
-		p = gather(p, end, d);
+	if (*p == '0' && is_digit(p + 1, end))
+		return NULL;
+	p = gather(p, end, d);
 	if (p < end && *p == '.') {
 		point = ++p;
 		p = gather(p, end, d);
@@ -110,7 +150,7 @@ read_decimal(const char *p, const char *end, struct decimal *d)
 			return NULL;
 		d->q = -(int64_t)(p - point);
 	}
-	return exponent(p, end, d);
+	return p < end && (*p | 0x20) == 'e' ? exponent(p, end, d) : p;
 }
 
 /* w * 5^q as 128 bits from the top; the second word of the power only where it could matter. */
@@ -150,62 +190,83 @@ lemire(uint64_t w, int64_t q)
 	return lm_from_bits64((m & (((uint64_t)1 << 52) - 1)) | (uint64_t)power << 52);
 }
 
-static double
+INLINE double
 magnitude(const struct decimal *d)
 {
-	if (d->digits == 0)
+	if (d->w == 0)
 		return 0;
 	if (d->w <= EXACT_INTEGER && d->q >= -EXACT_POWER && d->q <= EXACT_POWER)
 		return d->q < 0 ? (double)d->w / tens[-d->q] : (double)d->w * tens[d->q];
 	return lemire(d->w, d->q);
 }
 
-void
-lm_scan_space(struct lm_scan *s)
+INLINE void
+skip_space(struct lm_scan *s)
 {
 	while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t'))
 		s->p++;
 }
 
-int
-lm_scan_number(struct lm_scan *s, double *value)
+void
+lm_scan_space(struct lm_scan *s)
+{
+	skip_space(s);
+}
+
+/* What the table and a uint64_t do not hold: NAN where it is beyond memory or sense. */
+static double
+slow(const char *p, const char *after)
+{
+	double v;
+
+	return lm_text_parse(p, (size_t)(after - p), &v) < 0 ? NAN : v;
+}
+
+INLINE int
+scan_number(struct lm_scan *s, double *value)
 {
 	struct decimal d;
 	const char *after = read_decimal(s->p, s->end, &d);
-	double v;
 
 	if (after == NULL)
 		return -1;
-	if (d.digits > DIGITS || (d.digits > 0 && (d.q < -FIVES || d.q > FIVES))) {
-		if (lm_text_parse(s->p, (size_t)(after - s->p), value) < 0)
+	if ((d.digits > DIGITS && significant(s->p, d.digits) > DIGITS) ||
+	    (d.w > 0 && (d.q < -FIVES || d.q > FIVES))) {
+		*value = slow(s->p, after);
+		if (isnan(*value))
 			return -1;
 	} else {
-		v = magnitude(&d);
-		*value = d.negative ? -v : v;
+		*value = lm_from_bits64(lm_bits64(magnitude(&d)) | (uint64_t)d.negative << 63);
 	}
 	s->p = after;
 	return 0;
 }
 
-enum lm_scan_stop
-lm_scan_floats(struct lm_scan *s, float *dst, size_t room, size_t *n)
+int
+lm_scan_number(struct lm_scan *s, double *value)
+{
+	return scan_number(s, value);
+}
+
+INLINE enum lm_scan_stop
+scan_floats(struct lm_scan *s, float *dst, size_t room, size_t *n)
 {
 	const char *start;
 	double v;
 
 	for (*n = 0;; s->p++) {
-		lm_scan_space(s);
+		skip_space(s);
 		if (*n == room)
 			return LM_SCAN_FULL;
 		start = s->p;
-		if (lm_scan_number(s, &v) < 0)
+		if (scan_number(s, &v) < 0)
 			return LM_SCAN_OTHER;
 		if (v - v != 0) {
 			s->p = start;
 			return LM_SCAN_OTHER;
 		}
 		dst[(*n)++] = (float)v;
-		lm_scan_space(s);
+		skip_space(s);
 		if (s->p < s->end && *s->p == ']') {
 			s->p++;
 			return LM_SCAN_END;
@@ -213,6 +274,18 @@ lm_scan_floats(struct lm_scan *s, float *dst, size_t room, size_t *n)
 		if (s->p >= s->end || *s->p != ',')
 			return LM_SCAN_BAD;
 	}
+}
+
+enum lm_scan_stop
+lm_scan_floats(struct lm_scan *s, float *dst, size_t room, size_t *n)
+{
+	struct lm_scan own = *s;
+	size_t count;
+	enum lm_scan_stop stop = scan_floats(&own, dst, room, &count);
+
+	*s = own;
+	*n = count;
+	return stop;
 }
 
 size_t
