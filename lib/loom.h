@@ -49,6 +49,22 @@ struct loom_error {
 typedef void *loom_realloc_fn(void *context, void *p, size_t size);
 void loom_set_alloc(loom_realloc_fn *fn, void *context);
 
+/* ---- this machine ---- */
+
+struct loom_selftest {
+	void (*each)(void *context, const char *name, uint64_t hash); /* told of every case; or NULL */
+	void *context;
+	char sets[128]; /* what ran: "scalar,sse2,avx2" */
+	uint64_t hash;	/* of all results */
+};
+
+/*
+ * Sums, functions and every operation on built-in cases, with each set of kernels that this machine
+ * has, or with the one that LOOM_ISA names.  LOOM_EMACHINE if two sets differ, or if the hash is not
+ * the one that every machine has; the struct is filled as far as things went.
+ */
+int loom_selftest(struct loom_selftest *, struct loom_error *) LOOM_MUST_CHECK;
+
 /* ---- files ---- */
 
 /*
@@ -214,8 +230,9 @@ int loom_list(FILE *, const char *what, int json, struct loom_error *) LOOM_MUST
 /* ---- showing what is inside ---- */
 
 enum {
-	LOOM_DUMP_JSON = 1, /* one JSON object instead of lines */
-	LOOM_DUMP_CHECK = 2 /* whether it is sound and why not, instead of what is in it */
+	LOOM_DUMP_JSON = 1,  /* one JSON object instead of lines */
+	LOOM_DUMP_CHECK = 2, /* whether it is sound and why not, instead of what is in it */
+	LOOM_DUMP_HEADER = 4 /* nothing that takes reading values: *sound says nothing of them */
 };
 
 /*

@@ -12,6 +12,12 @@
 
 enum { PIECE = 1 << 17 }; /* values */
 
+/* What is being described. */
+struct describing {
+	json_t *findings;
+	int values; /* they are read: statistics and digests */
+};
+
 static int
 set_text(json_t *object, const char *key, const char *value, struct loom_error *err)
 {
@@ -67,25 +73,19 @@ describe_bytes(json_t *object, json_t *findings, const struct lm_node *node, siz
 	const struct lm_weight *w = &node->weight[slot];
 	char what[LM_SHOWN + 40], hex[LM_HEX], shown[LM_SHOWN];
 	struct lm_stats stats;
-	struct lm_shape shape;
 
 	lm_stats_init(&stats, w->dtype, w->scale);
 	lm_stats_add(&stats, bytes, (size_t)w->count);
 	(void)snprintf(what, sizeof(what), "%s.%s", lm_shown(shown, node->name),
 	    node->op->slots[slot].name);
-	if (lm_slot_shape(node, slot, &shape, err) < 0 ||
-	    set_text(object, "dtype", w->dtype->name, err) < 0 ||
-	    set_shape(object, shape.dim, shape.rank, err) < 0 ||
-	    (w->dtype->scaled && lm_json_set(object, "scale", json_real(w->scale), err) < 0) ||
-	    set_stats(object, findings, what, &stats, err) < 0 ||
-	    lm_hash_of(bytes, (size_t)w->bytes, hex, err) < 0 ||
-	    set_text(object, "sha256", hex, err) < 0)
+	if (set_stats(object, findings, what, &stats, err) < 0 ||
+	    lm_hash_of(bytes, (size_t)w->bytes, hex, err) < 0)
 		return -1;
-	return set_text(object, "source", w->source, err);
+	return set_text(object, "sha256", hex, err);
 }
 
 static int
-describe_weight(json_t *object, json_t *findings, const struct lm_node *node, size_t slot,
+describe_values(json_t *object, json_t *findings, const struct lm_node *node, size_t slot,
     struct loom_error *err)
 {
 	struct lm_arena arena = { 0 };
@@ -96,9 +96,25 @@ describe_weight(json_t *object, json_t *findings, const struct lm_node *node, si
 	return r;
 }
 
+static int
+describe_weight(json_t *object, const struct describing *d, const struct lm_node *node, size_t slot,
+    struct loom_error *err)
+{
+	const struct lm_weight *w = &node->weight[slot];
+	struct lm_shape shape;
+
+	if (lm_slot_shape(node, slot, &shape, err) < 0 ||
+	    set_text(object, "dtype", w->dtype->name, err) < 0 ||
+	    set_shape(object, shape.dim, shape.rank, err) < 0 ||
+	    (w->dtype->scaled && lm_json_set(object, "scale", json_real(w->scale), err) < 0) ||
+	    (d->values && describe_values(object, d->findings, node, slot, err) < 0))
+		return -1;
+	return set_text(object, "source", w->source, err);
+}
+
 /* The node's list of tensors holds the ties; all others stand between them. */
 static int
-describe_weights(json_t *object, json_t *findings, const struct lm_node *node,
+describe_weights(json_t *object, const struct describing *d, const struct lm_node *node,
     struct loom_error *err)
 {
 	json_t *ties = json_incref(json_object_get(object, "tensors")), *list, *tensor;
@@ -118,7 +134,7 @@ describe_weights(json_t *object, json_t *findings, const struct lm_node *node,
 			if (r == 0)
 				r = set_text(tensor, "slot", node->op->slots[i].name, err);
 			if (r == 0)
-				r = describe_weight(tensor, findings, node, i, err);
+				r = describe_weight(tensor, d, node, i, err);
 		}
 	}
 	json_decref(ties);
@@ -126,14 +142,14 @@ describe_weights(json_t *object, json_t *findings, const struct lm_node *node,
 }
 
 static int
-add_node(json_t *nodes, json_t *findings, const struct loom_model *m, const struct lm_node *node,
-    struct loom_error *err)
+add_node(json_t *nodes, const struct describing *d, const struct loom_model *m,
+    const struct lm_node *node, struct loom_error *err)
 {
 	json_t *object = lm_graph_write_node(m, node, node->cell, err);
 
 	if (object == NULL || lm_json_append(nodes, object, err) < 0)
 		return -1;
-	return describe_weights(object, findings, node, err);
+	return describe_weights(object, d, node, err);
 }
 
 static int
@@ -184,9 +200,10 @@ add_inputs(json_t *object, const struct loom_model *m, struct loom_error *err)
 }
 
 static int
-describe_model(json_t *object, const struct loom_model *m, struct loom_error *err)
+describe_model(json_t *object, const struct loom_model *m, struct describing *d,
+    struct loom_error *err)
 {
-	json_t *nodes, *outputs, *findings;
+	json_t *nodes, *outputs;
 	size_t i;
 
 	if (set_text(object, "holds", "network", err) < 0 || add_differences(object, m, err) < 0 ||
@@ -197,14 +214,14 @@ describe_model(json_t *object, const struct loom_model *m, struct loom_error *er
 	outputs = nodes != NULL ? lm_graph_write_outputs(m, err) : NULL;
 	if (outputs == NULL || lm_json_set(object, "outputs", outputs, err) < 0)
 		return -1;
-	findings = new_list(object, "findings", err);
-	if (findings == NULL)
+	d->findings = new_list(object, "findings", err);
+	if (d->findings == NULL)
 		return -1;
 	for (i = 0; i < m->n_findings; i++)
-		if (lm_json_append(findings, json_string(m->findings[i]), err) < 0)
+		if (lm_json_append(d->findings, json_string(m->findings[i]), err) < 0)
 			return -1;
 	for (i = 0; i < m->n_nodes; i++)
-		if (add_node(nodes, findings, m, m->nodes[i], err) < 0)
+		if (add_node(nodes, d, m, m->nodes[i], err) < 0)
 			return -1;
 	return 0;
 }
@@ -232,7 +249,7 @@ read_values(struct loom_tensors *t, size_t i, struct lm_stats *stats, struct lm_
 }
 
 static int
-describe_tensor(json_t *object, json_t *findings, struct loom_tensors *t, size_t i,
+describe_read(json_t *object, json_t *findings, struct loom_tensors *t, size_t i,
     struct lm_hash *hash, unsigned char *piece, struct loom_error *err)
 {
 	const struct loom_tensor *tensor = &t->entries[i].tensor;
@@ -240,10 +257,7 @@ describe_tensor(json_t *object, json_t *findings, struct loom_tensors *t, size_t
 	char hex[LM_HEX];
 
 	lm_stats_init(&stats, t->entries[i].dtype, 1);
-	if (set_text(object, "name", tensor->name, err) < 0 ||
-	    set_text(object, "dtype", tensor->dtype, err) < 0 ||
-	    set_shape(object, tensor->shape, tensor->rank, err) < 0 ||
-	    read_values(t, i, &stats, hash, piece, err) < 0 ||
+	if (read_values(t, i, &stats, hash, piece, err) < 0 ||
 	    set_stats(object, findings, tensor->name, &stats, err) < 0 ||
 	    lm_hash_end(hash, hex, err) < 0)
 		return -1;
@@ -251,26 +265,37 @@ describe_tensor(json_t *object, json_t *findings, struct loom_tensors *t, size_t
 }
 
 static int
-describe_each(json_t *object, struct loom_tensors *t, struct lm_hash *hash, unsigned char *piece,
-    struct loom_error *err)
+describe_tensor(json_t *object, const struct loom_tensor *tensor, struct loom_error *err)
 {
-	json_t *list = new_list(object, "tensors", err), *findings, *tensor;
+	if (set_text(object, "name", tensor->name, err) < 0 ||
+	    set_text(object, "dtype", tensor->dtype, err) < 0)
+		return -1;
+	return set_shape(object, tensor->shape, tensor->rank, err);
+}
+
+static int
+describe_each(json_t *object, struct loom_tensors *t, struct describing *d, struct lm_hash *hash,
+    unsigned char *piece, struct loom_error *err)
+{
+	json_t *list = new_list(object, "tensors", err), *tensor;
 	size_t i;
 
-	findings = list != NULL ? new_list(object, "findings", err) : NULL;
-	if (findings == NULL)
+	d->findings = list != NULL ? new_list(object, "findings", err) : NULL;
+	if (d->findings == NULL)
 		return -1;
 	for (i = 0; i < t->n; i++) {
 		tensor = json_object();
 		if (lm_json_append(list, tensor, err) < 0 ||
-		    describe_tensor(tensor, findings, t, i, hash, piece, err) < 0)
+		    describe_tensor(tensor, &t->entries[i].tensor, err) < 0 ||
+		    (d->values && describe_read(tensor, d->findings, t, i, hash, piece, err) < 0))
 			return -1;
 	}
 	return 0;
 }
 
 static int
-describe_tensors(json_t *object, struct loom_tensors *t, struct loom_error *err)
+describe_tensors(json_t *object, struct loom_tensors *t, struct describing *d,
+    struct loom_error *err)
 {
 	unsigned char *piece = lm_alloc(PIECE, 8, err);
 	struct lm_hash *hash = NULL;
@@ -278,8 +303,8 @@ describe_tensors(json_t *object, struct loom_tensors *t, struct loom_error *err)
 
 	if (piece != NULL && lm_hash_new(&hash, err) == 0 &&
 	    set_text(object, "holds", "tensors", err) == 0)
-		r = describe_each(object, t, hash, piece, err);
-	if (r == 0)
+		r = describe_each(object, t, d, hash, piece, err);
+	if (r == 0 && d->values)
 		r = loom_tensors_finish(t, err);
 	lm_hash_free(hash);
 	lm_free(piece);
@@ -316,25 +341,26 @@ sniff(struct lm_source *source, struct loom_error *err)
 }
 
 static int
-describe(json_t *object, struct lm_source *source, const struct lm_format_ops *format,
+describe(json_t *object, struct lm_source *source, const struct lm_format_ops *format, int values,
     struct loom_error *err)
 {
+	struct describing d = { NULL, values };
 	struct loom_model *model = NULL;
 	struct loom_tensors *tensors = NULL;
 	int r = -1;
 
 	if (format->holds == LM_HOLDS_MODEL) {
 		if (lm_checkpoint_open(&model, source, err) == 0)
-			r = describe_model(object, model, err);
+			r = describe_model(object, model, &d, err);
 	} else if (lm_tensors_open(&tensors, source, err) == 0)
-		r = describe_tensors(object, tensors, err);
+		r = describe_tensors(object, tensors, &d, err);
 	loom_tensors_free(tensors);
 	loom_model_free(model);
 	return r;
 }
 
 json_t *
-lm_contents(struct lm_source *source, struct loom_error *err)
+lm_contents(struct lm_source *source, int values, struct loom_error *err)
 {
 	const struct lm_format_ops *format = sniff(source, err);
 	json_t *object = json_object();
@@ -343,7 +369,7 @@ lm_contents(struct lm_source *source, struct loom_error *err)
 		(void)lm_fail(err, LOOM_ENOMEM, "no memory for JSON");
 	if (format == NULL || object == NULL || set_text(object, "format", format->name, err) < 0)
 		lm_source_free(source);
-	else if (describe(object, source, format, err) == 0)
+	else if (describe(object, source, format, values, err) == 0)
 		return object;
 	json_decref(object);
 	return NULL;

@@ -6,9 +6,9 @@
 #include "base/source.h"
 
 /*
- * The object of schemas/entity-dump.json.  Takes the source over, also on failure; NULL on failure;
- * the caller's to json_decref.
+ * The object of schemas/entity-dump.json; without values nothing that takes reading them.  Takes the
+ * source over, also on failure; NULL on failure; the caller's to json_decref.
  */
-json_t *lm_contents(struct lm_source *, struct loom_error *);
+json_t *lm_contents(struct lm_source *, int values, struct loom_error *);
 
 #endif

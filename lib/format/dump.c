@@ -269,7 +269,7 @@ loom_dump(FILE *out, const char *path, unsigned flags, int *sound, struct loom_e
 	*sound = 0;
 	if (lm_source_open(&source, path, err) < 0)
 		return -1;
-	contents = lm_contents(source, err);
+	contents = lm_contents(source, (flags & LOOM_DUMP_HEADER) == 0, err);
 	if (contents == NULL)
 		return -1;
 	*sound = json_array_size(json_object_get(contents, "findings")) == 0;

@@ -545,13 +545,33 @@ slice() { tail -c 92 "$E/reference-stream-dense/model.entity" | tail -c +$(($1 +
 	[ "${lines[4]}" = "weight c.value int64 [0] scale=1 sha256=$(sha256sum </dev/null | cut -c 1-16)" ]
 }
 
+@test "dump: --header is the whole without what takes reading the values" {
+	entity-dump "$E/bridge.entity" | sed -E '/^weight/ s/ (min|max|mean|sha256)=[^ ]*//g' >want
+	entity-dump --header "$E/bridge.entity" >got
+	diff want got
+	entity-dump --header --json "$E/bridge.entity" >got.json
+	"$PYTHON" - "$BATS_TEST_DIRNAME/../../schemas/entity-dump.json" got.json <<-'END'
+		import json, sys
+		import jsonschema
+		schema, got = (json.load(open(name)) for name in sys.argv[1:])
+		jsonschema.validate(got, schema)
+		assert got["sound"] and "sha256" not in json.dumps(got)
+	END
+	"$PYTHON" -c 'import numpy; numpy.save("x.npy", numpy.array([1, numpy.nan], "f4"))'
+	run -0 entity-dump -H x.npy
+	[ "${lines[1]}" = "tensor array float32 [2]" ]
+	[ "${#lines[@]}" = 2 ]
+	run -2 --separate-stderr entity-dump --check --header x.npy
+	[ "${stderr_lines[0]}" = "entity-dump: --check reads the values: not with --header" ]
+}
+
 # ---- manners ----
 
 @test "dump: bad options, too many files, a missing file, a full disk" {
 	run -2 --separate-stderr entity-dump --nope
 	[ "${stderr_lines[0]}" = "entity-dump: --nope: no such option, or more than one starts so" ]
 	run -2 --separate-stderr entity-dump a b
-	[ "${stderr_lines[0]}" = "usage: entity-dump [--check] [--json] [FILE]" ]
+	[ "${stderr_lines[0]}" = "usage: entity-dump [--check | --header] [--json] [FILE]" ]
 	run -4 --separate-stderr entity-dump missing.entity
 	[ "$stderr" = "entity-dump: missing.entity: cannot open it: No such file or directory" ]
 	full_disk entity-dump "$E/bridge.entity"
