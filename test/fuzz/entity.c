@@ -33,7 +33,7 @@ show(const uint8_t *data, size_t size)
 
 	if (lm_source_memory(&source, data, size, "fuzz", &err) < 0)
 		abort();
-	contents = lm_contents(source, &err);
+	contents = lm_contents(source, 1, &err);
 	if (contents == NULL)
 		abort();
 	json_decref(contents);

@@ -74,7 +74,7 @@ show(struct work *w, struct loom_error *err)
 
 	if (lm_source_memory(&source, w->data, w->size, "test", err) < 0)
 		return -1;
-	contents = lm_contents(source, err);
+	contents = lm_contents(source, 1, err);
 	json_decref(contents);
 	return contents != NULL ? 0 : -1;
 }
