@@ -19,12 +19,14 @@ fuzzing := -O1 -g -fsanitize=fuzzer-no-link,address,undefined $(stop)
 kinds   := release asan tsan fuzzing
 $(if $(filter $(BUILD),$(kinds)),,$(error BUILD is '$(BUILD)', not one of: $(kinds)))
 
+threads  := -pthread
+
 # Rounding is what this library is about: no contraction, no -ffast-math, no -march=native.
 modules := jansson libzip zlib libcrypto
 libs    := $(shell pkg-config --libs $(modules) 2>/dev/null || echo -ljansson -lzip -lz -lcrypto) -lm
 paths   := $(shell pkg-config --cflags $(modules) 2>/dev/null)
 flags    = $(std) $(warn) $($(BUILD)) $(opt) -ffp-contract=off -fno-math-errno -fno-trapping-math \
-           -pthread -Ilib $(paths) -DLOOM_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS)
+           $(threads) -Ilib $(paths) -DLOOM_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS)
 
 out      := build/$(notdir $(lastword $(CC)))-$(BUILD)
 common   := cmd/cmd.c cmd/completion.c
@@ -43,7 +45,7 @@ say = $(if $(V),,@printf '  %-2s %s\n' $(1) $@;)
 # Into place by a rename, so that a program that runs is never one half linked.
 link = $(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@.$$$$ $(1) $(libs) && mv $@.$$$$ $@
 
-all: programs $(probes) $(tests)
+all: programs $(probes) $(tests) $(out)/bench/forward
 
 programs: $(programs)
 	$(if $(filter release,$(BUILD)),@ln -sfn $(notdir $(out))/bin build/bin)
@@ -66,19 +68,62 @@ $(probes): $(out)/%: $(out)/%.o $(call obj,$(common)) $(out)/libloom.a
 $(out)/test/unit/%: $(out)/test/unit/%.o $(out)/libloom.a
 	$(call link,$^)
 
+# Has a rule of its own, since it needs MPFR (install-deps exhaustive).
+exhaustive := $(out)/test/exhaustive/exhaustive
+$(exhaustive): $(call obj,$(wildcard test/exhaustive/*.c)) $(out)/libloom.a
+	$(call link,$^ -lmpfr -lgmp)
+
+# The contestants of `make bench`; all but forward need others' libraries (install-deps bench).
+contestants := $(addprefix $(out)/bench/,forward vendor parse-jansson parse-simdjson)
+turns       := $(out)/contrib/bench/turns.o
+
+contestants: $(contestants)
+
+$(out)/bench/forward: $(out)/contrib/bench/forward.o $(turns) $(out)/libloom.a
+	@mkdir -p $(@D)
+	$(call link,$^)
+
+# Its loop that reads is to be as fast as this machine can.
+$(out)/contrib/bench/vendor.o: opt = -O3 -march=native
+$(out)/bench/vendor: $(out)/contrib/bench/vendor.o $(turns)
+	@mkdir -p $(@D)
+	$(call link,$^ -lopenblas -ldnnl)
+
+$(out)/bench/parse-jansson: $(out)/contrib/bench/parse-jansson.o
+	@mkdir -p $(@D)
+	$(call link,$^)
+
+$(out)/bench/parse-simdjson: contrib/bench/parse-simdjson.cc
+	@mkdir -p $(@D)
+	$(call say,LD)$(CXX) -O2 -o $@.$$$$ $< -lsimdjson && mv $@.$$$$ $@
+
 $(out)/%.o: %.c Makefile | $(out)/libraries
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(flags) -MMD -MP -c -o $@ $<
 
 # The inner loops gain from -O3; nothing else does.
-$(out)/lib/num/kernel_%.o $(out)/lib/num/func.o: opt = $(if $(filter release,$(BUILD)),-O3)
+$(out)/lib/num/kernel_%.o $(out)/lib/num/func_%.o $(out)/lib/num/func.o $(out)/lib/num/matrix.o \
+    $(out)/lib/num/product.o: opt = $(if $(filter release,$(BUILD)),-O3)
+
+# Each set of them is compiled for its own instructions; which one runs is chosen at run time.
+ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
+avx2   := -mavx2 -mfma
+avx512 := -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512
+$(out)/lib/num/kernel_avx2.o $(out)/lib/num/func_avx2.o: opt += $(avx2)
+$(out)/lib/num/kernel_avx512.o $(out)/lib/num/func_avx512.o: opt += $(avx512)
+# Compilers older than gcc 11 and clang 11 have no int8 tiles.
+tiles  := -mamx-tile -mamx-int8
+amx    := $(if $(shell $(CC) $(tiles) -E -xc /dev/null -o /dev/null 2>/dev/null && echo yes),\
+          $(avx512) -mavx512vnni $(tiles))
+$(out)/lib/num/kernel_amx.o $(out)/test/unit/residues.o: opt += $(amx)
+endif
 
 $(out)/libraries:
 	@mkdir -p $(@D)
 	@CC='$(CC)' CFLAGS='$(CPPFLAGS) $(CFLAGS)' contrib/install-deps --headers
 	@touch $@
 
--include $(wildcard $(addprefix $(out)/,lib/*/*.d cmd/*.d test/*/*.d))
+-include $(wildcard $(addprefix $(out)/,lib/*/*.d cmd/*.d test/*/*.d contrib/*/*.d))
 -include contrib/bedrocks.mk contrib/bedrocks-own.mk contrib/networks.mk
 
 make_again = @+$(MAKE) --no-print-directory
@@ -91,23 +136,36 @@ check:
 	$(make_again) all
 	@$(run_env) test/run $(SUITES)
 
+# Mistakes planted one at a time, each of which a test has to notice; MUTANTS="words" picks some.
+mutants:
+	@contrib/install-deps check
+	@CC='$(CC)' PYTHON="$${PYTHON:-$(or $(PYTHON),$(CURDIR)/build/venv/bin/python)}" \
+	    test/mutants/run $(MUTANTS)
+
 lint:
 	@contrib/install-deps lint
 	$(make_again) all
 	@$(run_env) test/run lint
 
 format:
-	clang-format -i $(wildcard lib/*.h lib/*/*.[ch] cmd/*.[ch] test/*/*.[ch])
+	clang-format -i $(wildcard lib/*.h lib/*/*.[ch] cmd/*.[ch] test/*/*.[ch] contrib/*/*.[ch])
 
 fuzz:
 	@contrib/install-deps fuzz
 	$(make_again) all CC=clang BUILD=fuzzing
 	@OUT=build/clang-fuzzing test/fuzz/run $(TARGETS)
 
+# Each function, or FN, over all its inputs: minutes, then hours where there are few processors.
+exhaustive:
+	@contrib/install-deps exhaustive
+	$(make_again) $(exhaustive)
+	@FIXTURES='$(CURDIR)/fixtures' $(exhaustive) $(FN)
+
 bench:
-	@contrib/install-deps demo
-	$(make_again) programs
-	@$(run_env) contrib/bench/run $(BENCHES)
+	@contrib/install-deps bench
+	$(make_again) programs contestants
+	@$(run_env) PYTHON='$(or $(PYTHON),$(CURDIR)/build/planets/bin/python)' \
+	    contrib/bench/run $(if $(QUICK),--quick) $(BENCHES)
 
 demo:
 	@contrib/install-deps $(if $(filter-out sklearn,$(PLANET)),planets,demo)
@@ -116,6 +174,13 @@ demo:
 
 planets:
 	@contrib/install-deps planets
+
+# The library's bits on other processors, C libraries and compilers, by emulation; whole programs on two.
+# TARGETS=s390x-gcc is one of them, FULL=1 leaves nothing out.
+cross:
+	@contrib/install-deps cross
+	$(make_again) programs
+	@$(run_env) FULL='$(FULL)' contrib/cross/run $(TARGETS)
 
 # For ARCHS='x86_64 aarch64', whatever compiles here; zig is never the user's PYTHON.
 wheel:
@@ -141,4 +206,4 @@ install: programs
 clean:
 	rm -rf build
 
-.PHONY: all programs check lint format fuzz bench demo planets wheel check-wheel install clean
+.PHONY: all programs contestants check lint format fuzz exhaustive bench demo planets cross wheel check-wheel install clean

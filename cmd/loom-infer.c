@@ -1,10 +1,16 @@
 /* loom-infer: run a model on tensors. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
 
+enum { OPT_SELFTEST = 256 };
+
 static const struct cmd_opt options[] = {
+	{ 'c', "chunk", "N",
+	    "take the sequence N positions at a time, keeping what attention needs of\n"
+	    "those before; changes no bit of the result" },
 	{ 'f', "format", "NAME",
 	    "write npy, npz, safetensors or raw\n"
 	    "(default: npy for one output, safetensors for several)" },
@@ -15,6 +21,9 @@ static const struct cmd_opt options[] = {
 	{ 'm', "model", "FILE", "checkpoint to run; - is standard input, then INPUT is a file" },
 	{ 'o', "output", "FILE", "write there, whole or not at all (default: standard output)" },
 	{ 'r', "raw", "f32", "write the bare little-endian values: the same as -f raw" },
+	{ OPT_SELFTEST, "selftest", NULL,
+	    "compute built-in cases with every kernel set of this machine, compare, and\n"
+	    "print the hash that is the same on every machine; -v: of each case" },
 	{ 't', "taps", "FILE", "also write every node's output there (.safetensors)" },
 	{ 'v', "verbose", NULL, "say on standard error how many sums each stage decided" },
 	{ 0 },
@@ -22,7 +31,8 @@ static const struct cmd_opt options[] = {
 
 struct infer {
 	const char *model, *input, *output, *format, *taps, *feed;
-	int jobs, hash, verbose;
+	int jobs, hash, verbose, selftest;
+	uint64_t chunk; /* 0: sequences whole */
 	struct loom_model *net;
 	struct loom_run *run;
 	struct loom_tensors *file, *fed;
@@ -104,7 +114,8 @@ compute(struct infer *in, struct loom_error *err)
 			return -1;
 	if (in->feed != NULL && feed(in, err) < 0)
 		return -1;
-	return loom_run_forward(in->run, err);
+	return in->chunk > 0 ? loom_run_in_pieces(in->run, in->chunk, err)
+			     : loom_run_forward(in->run, err);
 }
 
 static int
@@ -174,10 +185,31 @@ tell_stages(struct cmd *cmd, const struct infer *in)
 	    (uintmax_t)s[0], (uintmax_t)s[1], (uintmax_t)s[2]);
 }
 
+static void
+tell_case(void *context, const char *name, uint64_t hash)
+{
+	cmd_warn(context, "%016jx %s", (uintmax_t)hash, name);
+}
+
+static int
+selftest(struct cmd *cmd, const struct infer *in)
+{
+	struct loom_selftest test = { .each = in->verbose ? tell_case : NULL, .context = cmd };
+	struct loom_error err = { 0 };
+
+	if (loom_selftest(&test, &err) == 0)
+		printf("%s %s numerics %d sets %s hash %016jx\n", cmd->name, LOOM_VERSION,
+		    LOOM_NUMERICS, test.sets, (uintmax_t)test.hash);
+	return cmd_finish(cmd, EXIT_YES, &err);
+}
+
 static int
 set_option(struct cmd *cmd, struct infer *in, int key)
 {
 	switch (key) {
+	case 'c':
+		in->chunk = (uint64_t)cmd_number(cmd, optarg, 1, LONG_MAX);
+		break;
 	case 'f':
 		in->format = optarg;
 		break;
@@ -201,6 +233,9 @@ set_option(struct cmd *cmd, struct infer *in, int key)
 			return cmd_misuse(cmd, "--raw %s: only f32 is known", optarg);
 		in->format = "raw";
 		break;
+	case OPT_SELFTEST:
+		in->selftest = 1;
+		break;
 	case 't':
 		in->taps = optarg;
 		break;
@@ -220,14 +255,16 @@ main(int argc, char **argv)
 	int key, bad = 0;
 
 	cmd_start(&cmd, "loom-infer",
-	    "-m MODEL [-Hv] [-F TAPS] [-f FORMAT] [-j JOBS] [-o OUTPUT] [-r f32] [-t TAPS] "
-	    "[INPUT]",
+	    "-m MODEL [-Hv] [-c N] [-F TAPS] [-f FORMAT] [-j JOBS] [-o OUTPUT] [-r f32] [-t TAPS] "
+	    "[INPUT]\n--selftest [-v]",
 	    "Run a network on a tensor; the same bits on every machine.", options);
 	while ((key = cmd_getopt(&cmd, argc, argv)) != -1)
 		bad |= set_option(&cmd, &in, key);
 	if (bad != 0)
 		return EXIT_USAGE;
-	if (in.model == NULL || argc - optind > 1)
+	if (in.selftest && in.model == NULL && argc == optind)
+		return selftest(&cmd, &in);
+	if (in.selftest || in.model == NULL || argc - optind > 1)
 		return cmd_usage(&cmd);
 	if (optind < argc)
 		in.input = argv[optind];
@@ -238,6 +275,9 @@ main(int argc, char **argv)
 		return cmd_misuse(&cmd,
 		    "--feed -: the %s comes from standard input: name a file for one of them",
 		    strcmp(in.model, "-") == 0 ? "model" : "INPUT");
+	if (in.chunk > 0 && (in.taps != NULL || in.feed != NULL))
+		return cmd_misuse(&cmd,
+		    "--chunk goes with neither --taps nor --feed, which are of whole sequences");
 	if (in.taps != NULL && strcmp(in.taps, in.output != NULL ? in.output : "-") == 0)
 		return cmd_misuse(&cmd, "taps and outputs cannot both go to %s", in.taps);
 	if (in.output == NULL && !in.hash)

@@ -52,7 +52,8 @@ void loom_set_alloc(loom_realloc_fn *fn, void *context);
 /* ---- this machine ---- */
 
 struct loom_selftest {
-	void (*each)(void *context, const char *name, uint64_t hash); /* told of every case; or NULL */
+	void (*each)(void *context, const char *name,
+	    uint64_t hash); /* told of every case; or NULL */
 	void *context;
 	char sets[128]; /* what ran: "scalar,sse2,avx2" */
 	uint64_t hash;	/* of all results */
@@ -211,8 +212,19 @@ int loom_run_set(struct loom_run *, size_t i, const struct loom_tensor *,
  */
 int loom_run_feed(struct loom_run *, const struct loom_tensor *,
     struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * From now on each forward takes the next positions of sequences, at most so many in all: the run
+ * keeps the keys and values of those before, so that results are those of the whole sequence, bit by
+ * bit.  Positions lie along the last axis but one of an input, the last of one of integers or flags.  A
+ * network where anything but causal attention looks at several positions is refused, by forward.
+ */
+int loom_run_cache(struct loom_run *, uint64_t positions, struct loom_error *) LOOM_MUST_CHECK;
+/* The next positions are the first of new sequences. */
+void loom_run_forget(struct loom_run *);
 /* Plan if the shapes are new, then compute. */
 int loom_run_forward(struct loom_run *, struct loom_error *) LOOM_MUST_CHECK;
+/* The same by a cache: the inputs, which are set whole, so many positions at a time; whole outputs. */
+int loom_run_in_pieces(struct loom_run *, uint64_t piece, struct loom_error *) LOOM_MUST_CHECK;
 /* Views of results, valid until the next forward. */
 struct loom_tensor loom_run_output(const struct loom_run *, size_t i);
 size_t loom_run_taps(const struct loom_run *);

@@ -8,6 +8,7 @@ disturbs least, and beside it what the clock on the wall says.
 from __future__ import annotations
 
 import os
+import select
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,9 @@ TOOLS = BIN.parent / "bench"
 
 FORCED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "LOOM_ISA")
 """What would make a library run other kernels than it takes by itself."""
+
+ABSENT = "not on this machine"
+"""What stands in place of numbers of a kernel set that the processor lacks."""
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -59,10 +63,11 @@ def environment(threads: int = 1, **more: str) -> dict[str, str]:
 
 
 class Contestant:
-    """A process that obeys turns.h."""
+    """A process that obeys turns.h, and has `patience` seconds for an answer."""
 
-    def __init__(self, command: list, env: dict[str, str] | None = None):
+    def __init__(self, command: list, env: dict[str, str] | None = None, patience: float | None = None):
         self.command = [str(part) for part in command]
+        self.patience = patience
         try:
             self.process = subprocess.Popen(self.command, env=env or environment(), text=True,
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -76,6 +81,9 @@ class Contestant:
             if question:
                 self.process.stdin.write(question + "\n")
                 self.process.stdin.flush()
+            if not select.select([self.process.stdout], [], [], self.patience)[0]:
+                self.process.kill()
+                raise Trouble(f"no answer in {self.patience:g} s")
             line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
@@ -182,6 +190,11 @@ class Contest:
     def close(self) -> None:
         for one in self.there.values():
             one.close()
+
+
+def say(case: str) -> None:
+    """What is being measured, for those who wait."""
+    print(f"bench: {case}", file=sys.stderr, flush=True)
 
 
 def python(*arguments) -> list:

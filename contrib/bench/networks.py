@@ -1,108 +1,117 @@
-"""Benches of whole layers: against PyTorch on one thread, and against the reference's loom-stream."""
+"""The PyTorch modules that the cases name, in eval mode, with their inputs by forward's names."""
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from __future__ import annotations
 
-import numpy as np
+import torch
+from torch import nn
 
-from bench import BIN, RNG, medians, shell, table
+from planetbridging.graph import Graph, Input, Node
+from planetbridging.planets import torch_
 
-TOP = Path(__file__).resolve().parents[2]
-SAMPLES = 20000
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
-def net(torch, kind):
-    """(module, one batch): a layer of the size that small networks have."""
-    draw = lambda *shape: torch.from_numpy(RNG.standard_normal(shape).astype(np.float32))  # noqa: E731
-    if kind == "conv 8 x 32 x 32 x 32, 64 filters 3 x 3":
-        return torch.nn.Conv2d(32, 64, 3, padding=1), draw(8, 32, 32, 32)
-    if kind == "attention 4 x 128 x 256, 8 heads":
-        return torch.nn.MultiheadAttention(256, 8, batch_first=True), draw(4, 128, 256)
-    return torch.nn.LSTM(128, 128, batch_first=True), draw(8, 64, 128)
+class Copies(nn.Module):
+    """Networks of other weights side by side: what a call costs is spread over them."""
+
+    def __init__(self, copies, widths, activation):
+        super().__init__()
+        self.copies = nn.ModuleList(self.one(widths, activation) for _ in range(copies))
+
+    def one(self, widths, activation):
+        parts = []
+        for i, o in zip(widths, widths[1:]):
+            parts += [nn.Linear(i, o), ACTIVATIONS[activation]()]
+        return nn.Sequential(*parts[:-1])
+
+    def forward(self, x):
+        return torch.cat([copy(x) for copy in self.copies], -1)
 
 
-NETS = [
-    "conv 8 x 32 x 32 x 32, 64 filters 3 x 3",
-    "attention 4 x 128 x 256, 8 heads",
-    "lstm 8 x 64 x 128, 128 units",
-]
+class Attention(nn.Module):
+    def __init__(self, causal):
+        super().__init__()
+        self.causal = causal
+
+    def forward(self, q, k, v):
+        return nn.functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
 
 
-def first(torch, layer):
-    """The layer as a module of one tensor in and one out."""
-    class First(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = layer
+class First(nn.Module):
+    """The sequence that a recurrent layer makes, without its last states."""
 
-        def forward(self, x):
-            if isinstance(self.layer, torch.nn.MultiheadAttention):
-                return self.layer(x, x, x, need_weights=False)[0]
-            y = self.layer(x)
-            return y[0] if isinstance(y, tuple) else y
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
 
-    return First().eval()
+    def forward(self, x):
+        return self.layer(x)[0]
 
 
-def against_torch(kind):
-    import torch
-
-    from planetbridging import stream
-    from planetbridging.planets import torch_
-
-    torch.manual_seed(1)
-    torch.set_num_threads(1)
-    layer, x = net(torch, kind)
-    module = first(torch, layer)
-    with open("layer.stream", "wb") as out:
-        stream.write(torch_.emit(module, example=x.numpy()), out)
-    subprocess.run(f"{BIN / 'loom-stream'} < layer.stream > layer.entity", shell=True, check=True)
-    np.save("some.npy", x.numpy())
-    np.save("none.npy", x.numpy()[:0])
-
-    def infer(name):
-        return shell(f"{BIN / 'loom-infer'} -m layer.entity {name}.npy")
-
-    def by_torch():
-        with torch.no_grad():
-            module(x)
-
-    times = medians({"PyTorch, one thread": by_torch, "loom-infer": infer("some"), "nothing": infer("none")})
-    times["loom-infer"] = max(times["loom-infer"] - times.pop("nothing"), 1e-9)
-    table(f"{kind}, against PyTorch (what loom-infer takes for no samples is taken off)", times, len(x),
-          "/s", "PyTorch, one thread")
+def mlp(copies, batch, activation):
+    return Copies(copies, [32, 64, 32, 16, 8], activation), {"x": torch.randn(batch, 32)}
 
 
-def bench_layers():
-    if importlib.util.find_spec("torch") is None:
-        print("\nlayers: SKIPPED, PyTorch is not installed (make planets, then PYTHON=build/planets/bin/python)")
-        return
-    for kind in NETS:
-        against_torch(kind)
+def attention(heads, width, queries, keys, causal):
+    inputs = {name: torch.randn(1, heads, n, width) for name, n in
+              (("q", queries), ("k", keys), ("v", keys))}
+    return Attention(causal), inputs
 
 
-def bench_requests():
-    reference = os.environ.get("REFERENCE_STREAM")
-    if not reference:
-        print("\nrequests: SKIPPED, REFERENCE_STREAM does not name the reference's loom-stream")
-        return
-    sys.path.insert(0, str(TOP / "fixtures/stream"))
-    import kinds
+def conv(channels, size, filters, kernel, stride=1, groups=1):
+    layer = nn.Conv2d(channels, filters, kernel, stride, kernel // 2, groups=groups)
+    return layer, {"input": torch.randn(1, channels, size, size)}
 
-    for kind, body in kinds.BODIES.items():
-        shape = (SAMPLES, *kinds.FIXTURES.get(kind, (0, 4, 5))[1:])
-        arrays = {"x_test": RNG.standard_normal(shape)}
-        if kind == "embedding":
-            arrays = {"x_test": RNG.integers(0, 5, (SAMPLES, 4)).astype(float)}
-        if kind == "residual":
-            arrays = {name: RNG.standard_normal(shape) for name in ("x_main_test", "x_skip_test")}
-        np.savez_compressed(f"fx-{kind}.npz", **arrays)
-        Path("kind.json").write_text(json.dumps(kinds.request(kind, body)))
-        times = medians({"the reference's loom-stream": shell(f"{reference} < kind.json"),
-                         "loom-stream": shell(f"{BIN / 'loom-stream'} < kind.json")})
-        table(f"a {kind} request with {SAMPLES} samples, against the reference", times, SAMPLES, "/s",
-              "the reference's loom-stream")
+
+def lstm(batch, steps, units, layers):
+    return First(nn.LSTM(units, units, layers, batch_first=True)), {"x": torch.randn(batch, steps, units)}
+
+
+def rows(rows, width, kind):
+    made = {"layernorm": lambda: nn.LayerNorm(width), "rmsnorm": lambda: nn.RMSNorm(width),
+            "softmax": lambda: nn.Softmax(-1)}
+    layer = made[kind]() if kind in made else ACTIVATIONS[kind]()
+    return layer, {"input": torch.randn(rows, width)}
+
+
+def mobilenet(batch, size):
+    from torchvision.models import mobilenet_v2
+    return mobilenet_v2(weights=None), {"x": torch.randn(batch, 3, size, size)}
+
+
+def encoder(batch, steps, width, heads, layers):
+    layer = nn.TransformerEncoderLayer(width, heads, 4 * width, activation="gelu", batch_first=True)
+    return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False), \
+        {"src": torch.randn(batch, steps, width)}
+
+
+def plain_mlp(batch, width):
+    """What real Loom has layers for."""
+    net = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
+    return net, {"input": torch.randn(batch, width)}
+
+
+def plain_cnn(batch, size):
+    net = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(),
+                        nn.Flatten(), nn.Linear(32 * size * size, 10))
+    return net, {"input": torch.randn(batch, 3, size, size)}
+
+
+def graph(network, arrays) -> Graph:
+    """The network for a layer stream.  A causal mask of tensors that come from outside is no mask that an
+    emitter could see, since nothing says that there are as many queries as keys."""
+    if not isinstance(network, Attention):
+        return torch_.emit(network, example=arrays)
+    params = {"causal": network.causal, "scale": None, "mask": "none", "fill": "-inf", "empty": "zero"}
+    length = {"q": "t", "k": "t" if network.causal else "s", "v": "t" if network.causal else "s"}
+    inputs = [Input(name, "float32", ["batch", x.shape[1], length[name], x.shape[3]])
+              for name, x in arrays.items()]
+    return Graph("pytorch", {}, "attention", inputs, ["y"],
+                 [Node("y", "scaled_dot_product_attention", list(arrays), params)])
+
+
+def build(name, sizes):
+    """The module and its inputs, of one seed."""
+    torch.manual_seed(20260101)
+    network, inputs = globals()[name](**sizes)
+    return network.eval(), inputs

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from contest import BIN, TOOLS, Contestant, Trouble, environment
+from contest import ABSENT, BIN, TOOLS, Contestant, Trouble, environment
 from planetbridging import stream
 from planetbridging.graph import Graph, Input, Node, Tensor
 
-NAMES = ["neon"] if platform.machine() == "aarch64" else ["sse2", "avx2", "avx512", "amx"]
-ABSENT = "not on this machine"
+NAMES = {"x86_64": ["sse2", "avx2", "avx512", "amx"], "aarch64": ["neon"]}.get(
+    platform.machine(), ["scalar"])
+"""The kernel sets that a machine of this kind may have."""
+
 
 
 def dense(weight: np.ndarray) -> Graph:
@@ -34,10 +37,11 @@ def convert(graph: Graph, folder: Path) -> Path:
 
 def entity(folder: Path) -> Path:
     """net.entity of net.stream, both in `folder`."""
-    done = subprocess.run([BIN / "loom-stream", "-o", folder / "net.entity", folder / "net.stream"],
-                          capture_output=True, text=True, check=False)
+    with (folder / "net.stream").open("rb") as given:
+        done = subprocess.run([BIN / "loom-stream", "-o", folder / "net.entity"], stdin=given,
+                              capture_output=True, check=False)
     if done.returncode != 0:
-        raise Trouble(done.stderr.strip())
+        raise Trouble(done.stderr.decode(errors="replace").strip())
     return folder / "net.entity"
 
 
@@ -50,6 +54,17 @@ def forward(model: Path, given: Path, name: str = "", jobs: int = 1) -> Contesta
 @cache
 def trouble(name: str) -> str:
     """"" if this machine has the set, else what to say instead of a number."""
-    done = subprocess.run([BIN / "loom-infer", "-m", "/dev/null", "/dev/null"], capture_output=True,
-                          text=True, check=False, env=environment(LOOM_ISA=name))
-    return ABSENT if "LOOM_ISA" in done.stderr else ""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        model = convert(dense(np.eye(2, dtype=np.float32)), folder)
+        np.save(folder / "x.npy", np.ones((1, 2), np.float32))
+        try:
+            forward(model, folder / "x.npy", name).close()
+        except Trouble as why:
+            return ABSENT if "LOOM_ISA" in str(why) else str(why)
+    return ""
+
+
+def here() -> list[str]:
+    """The sets that this machine has."""
+    return [name for name in NAMES if not trouble(name)]

@@ -1,101 +1,80 @@
-"""Benches of the whole way of a live PyTorch network, each contestant a process: seconds and peak memory.
+"""Whole networks as a user would run them: ours beside ONNX Runtime, PyTorch and real Loom (welvet)."""
 
-Peak memory is that of the largest process of a contestant, the kernel's maxrss.
-"""
+from __future__ import annotations
 
-import importlib.util
 import os
-import statistics
+import subprocess
 import sys
-import time
 from pathlib import Path
 
-from bench import BIN, ROUNDS
+import layers
+import sets
+from cases import ORT, TORCH, WHOLE, Case
+from contest import BIN, HERE, Contest, Contestant, Measured, Pace, Trouble, environment, say
+from products import ours
+from results import Row, Table
 
-TURNS = min(ROUNDS, 3)
-PACKAGE = Path(__file__).resolve().parents[1] / "python"
-
-RESNET50 = """
-import torch, torchvision
-torch.manual_seed(1)
-model = torchvision.models.resnet50(weights=None).eval()
-x = torch.randn(1, 3, 224, 224)
-"""
-
-STATE = """
-import torch
-torch.manual_seed(1)
-model = torch.nn.Sequential(*(torch.nn.Linear(2000, 2000) for _ in range(25))).eval()
-x = torch.randn(1, 2000)
-"""
-
-WAYS = {
-    "nothing but the network": "",
-    "torch.save of the state dict": "torch.save(model.state_dict(), 'out.pt')",
-    "torch.onnx.export": "torch.onnx.export(model, (x,), 'out.onnx', dynamo=False)",
-}
-
-VERDICT = """
-import planetbridging
-result = planetbridging.check(model, x.numpy(), options=["--atol", "1e-4"])
-assert result, result.report
-"""
-
-CONVERT = f"""
-import planetbridging, subprocess
-graph = planetbridging.emit(model, example=x.numpy())
-with open('out.entity', 'wb') as out:
-    loom = subprocess.Popen([{str(BIN / 'loom-stream')!r}], stdin=subprocess.PIPE, stdout=out)
-    planetbridging.write(graph, loom.stdin)
-    loom.stdin.close()
-assert loom.wait() == 0
-"""
+LOOM = "real Loom (welvet)"
+PATIENCE = 60.0
+"""Seconds for an answer of real Loom, which may take very long."""
 
 
-def run(code: str) -> tuple[float, float]:
-    """(seconds, peak MB) of a Python process, its children included."""
-    begun = time.perf_counter()
-    child = os.posix_spawn(sys.executable, [sys.executable, "-W", "ignore", "-c", code],
-                           {**os.environ, "PYTHONPATH": str(PACKAGE), "PLANETBRIDGING_BIN": str(BIN)},
-                           file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
-    _, status, used = os.wait4(child, 0)
-    if status != 0:
-        sys.exit(f"bench: a contestant failed: {code.strip().splitlines()[-1]}")
-    return time.perf_counter() - begun, used.ru_maxrss / 1e3
+def real_loom(folder: Path) -> Contestant:
+    """Real Loom on what loom-stream --lower writes for it, or Trouble with why it cannot."""
+    plain = folder / "plain.entity"
+    with (folder / "fixed.stream").open("rb") as given:
+        done = subprocess.run([BIN / "loom-stream", "--lower", "-o", plain], stdin=given,
+                              capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode != 0:
+        raise Trouble("cannot express it: " + done.stderr.strip().removeprefix("loom-stream: "))
+    python = os.environ.get("WELVET_PYTHON") or sys.executable
+    return Contestant([python, "-W", "ignore", HERE / "framework.py", "welvet", plain,
+                       folder / "inputs.npz"], environment(), PATIENCE)
 
 
-def contest(title: str, network: str, ours: dict[str, str]) -> None:
-    """Medians over TURNS by turns, and ratios to torch.onnx.export."""
-    ways = {**WAYS, **ours}
-    found = {name: [] for name in ways}
-    for _ in range(TURNS):
-        for name, code in ways.items():
-            found[name].append(run(network + code))
-    medians = {name: tuple(map(statistics.median, zip(*runs))) for name, runs in found.items()}
-    base = medians["torch.onnx.export"]
-    print(f"\n{title}, against torch.onnx.export (medians of {TURNS})")
-    for name, (seconds, peak) in medians.items():
-        print(f"  {name:<34} {seconds:8.2f} s {seconds / base[0]:6.2f} x  {peak:8.0f} MB {peak / base[1]:6.2f} x")
+def enter(contest: Contest, case: Case, sizes: dict, folder: Path, threads: int) -> None:
+    for which in (ORT, TORCH):
+        contest.enter(which, lambda which=which: layers.framework(which, case, sizes, folder, threads))
+    if threads == 1:
+        contest.enter(LOOM, lambda: real_loom(folder))
+    for name in sets.NAMES:
+        if sets.trouble(name):
+            contest.found[ours(name)] = Measured(trouble=sets.trouble(name))
+        else:
+            contest.enter(ours(name), lambda name=name: sets.forward(
+                folder / "net.entity", folder / "inputs.npz", name, threads))
 
 
-def lacking(*packages: str) -> str:
-    """The first of them that is not installed, or ""."""
-    return next((name for name in packages if importlib.util.find_spec(name) is None), "")
+def row(case: Case, sizes: dict, folder: Path, pace: Pace, threads: int) -> Row:
+    say(f"{case.title}, {threads} threads")
+    contest = Contest()
+    enter(contest, case, sizes, folder, threads)
+    found = contest.run(pace)
+    layers.judge(contest, folder)
+    for name, one in contest.there.items():
+        found[name].peak = one.peak()
+    contest.close()
+    how = "1 thread" if threads == 1 else f"{threads} threads"
+    made = Row(f"{case.title}, {how}", case.work(sizes), case.unit, found, *(
+        ("cpu", "") if threads == 1 else ("wall", "on the wall clock")))
+    for name in sets.NAMES:
+        for theirs in (ORT, TORCH) + ((LOOM,) if threads == 1 else ()):
+            made.against(ours(name), theirs)
+    return made
 
 
-def bench_resnet50():
-    missing = lacking("torch", "torchvision", "onnx")
-    if missing:
-        print(f"\nresnet50: SKIPPED, {missing} is not installed (make planets, then "
-              "PYTHON=build/planets/bin/python)")
-        return
-    contest("live resnet50, 1 x 3 x 224 x 224", RESNET50, {"planetbridging.check, to the verdict": VERDICT})
+def rows(case: Case, folder: Path, pace: Pace) -> list[Row]:
+    sizes = case.quick if pace.quick else case.sizes
+    try:
+        layers.make(case, sizes, folder)
+    except Trouble as trouble:
+        return [Row(case.title, 1, case.unit, {TORCH: Measured(trouble=str(trouble))})]
+    return [row(case, sizes, folder, pace, threads) for threads in case.threads]
 
 
-def bench_state():
-    missing = lacking("torch", "onnx")
-    if missing:
-        print(f"\nstate: SKIPPED, {missing} is not installed (make planets, then "
-              "PYTHON=build/planets/bin/python)")
-        return
-    contest("a state dict of 400 MB", STATE, {"emit | loom-stream": CONVERT})
+def bench(_name: str, folder: Path, pace: Pace) -> Table:
+    table = Table("whole", "Whole networks of random weights: images or sequences per second, and the most "
+                  "memory that the process had; ULP are distances from PyTorch's float64")
+    for case in WHOLE[:1] + WHOLE[-1:] if pace.quick else WHOLE:
+        table.rows += rows(case, folder, pace)
+    return table

@@ -4,6 +4,27 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/mem.h"
+
+/* ---- the heap, which jansson shares ---- */
+
+static void *
+take(size_t size)
+{
+	struct loom_error err = { 0 };
+
+	return lm_resize(NULL, size, 1, &err);
+}
+
+void
+loom_set_alloc(loom_realloc_fn *fn, void *context)
+{
+	lm_set_alloc(fn, context);
+	json_set_alloc_funcs(take, lm_free);
+}
+
+/* ---- values ---- */
+
 const char *
 lm_json_type(const json_t *value)
 {

@@ -1,7 +1,6 @@
 /* mem: checked sizes, the allocator hook, arenas. */
 #include "base/mem.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,24 +22,11 @@ reallocate(void *p, size_t size)
 	return realloc(p, size);
 }
 
-static void *
-json_malloc(size_t size)
-{
-	return reallocate(NULL, size > 0 ? size : 1);
-}
-
-static void
-json_release(void *p)
-{
-	lm_free(p);
-}
-
 void
-loom_set_alloc(loom_realloc_fn *fn, void *context)
+lm_set_alloc(loom_realloc_fn *fn, void *context)
 {
 	hook = fn;
 	hook_context = context;
-	json_set_alloc_funcs(json_malloc, json_release);
 }
 
 int
@@ -74,13 +60,28 @@ lm_resize(void *p, size_t count, size_t size, struct loom_error *err)
 	return q;
 }
 
+/* Large memory from calloc is zeros that nothing has touched yet: it takes no time. */
+static void *
+zeroed(size_t size)
+{
+	void *p;
+
+	if (hook == NULL)
+		return calloc(1, size);
+	p = hook(hook_context, NULL, size);
+	return p != NULL ? memset(p, 0, size) : NULL;
+}
+
 void *
 lm_alloc(size_t count, size_t size, struct loom_error *err)
 {
-	void *p = lm_resize(NULL, count, size, err);
+	size_t bytes;
+	void *p = NULL;
 
-	if (p != NULL)
-		memset(p, 0, count * size);
+	if (lm_mul(count, size, &bytes) == 0 && bytes < SIZE_MAX / 2)
+		p = zeroed(bytes > 0 ? bytes : 1);
+	if (p == NULL)
+		(void)lm_fail(err, LOOM_ENOMEM, "no memory for %zu x %zu bytes", count, size);
 	return p;
 }
 

@@ -4,6 +4,9 @@
 
 #include "base/err.h"
 
+/* What loom_set_alloc does for all but jansson. */
+void lm_set_alloc(loom_realloc_fn *fn, void *context);
+
 /* *out = a * b, or -1 without touching *out when it does not fit. */
 int lm_mul(size_t a, size_t b, size_t *out) LOOM_MUST_CHECK;
 int lm_mul64(uint64_t a, uint64_t b, uint64_t *out) LOOM_MUST_CHECK;

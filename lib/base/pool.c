@@ -4,6 +4,8 @@
  */
 #include "base/pool.h"
 
+#ifndef __wasi__ /* it has no threads: pool_alone.c */
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -235,3 +237,5 @@ lm_pool_each(struct lm_pool *pool, size_t n, size_t grain, lm_pool_fn *fn, void 
 	part(pool, 0);
 	await_end(pool);
 }
+
+#endif

@@ -1,7 +1,7 @@
 /* activations: functions of one float32 value with parameters. */
 #include "layer/unary.h"
 
-#include "num/func.h"
+#include "num/simple.h"
 
 static void
 apply_leaky_relu(const struct lm_call *c, float *y, const float *x, size_t n)
@@ -10,7 +10,7 @@ apply_leaky_relu(const struct lm_call *c, float *y, const float *x, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		y[i] = lm_leaky_relu(x[i], slope);
+		y[i] = lm_leaky_relu_core(x[i], slope);
 }
 
 LM_UNARY(leaky_relu, 5, "y = x < 0 ? x negative_slope : x",
@@ -20,10 +20,15 @@ static void
 apply_elu(const struct lm_call *c, float *y, const float *x, size_t n)
 {
 	double alpha = c->node->param[0].real;
-	size_t i;
+	float less_one[LM_UNARY_STRIP];
+	size_t i, part;
 
-	for (i = 0; i < n; i++)
-		y[i] = lm_elu(x[i], alpha);
+	for (; n > 0; n -= part, x += part, y += part) {
+		part = n < LM_UNARY_STRIP ? n : LM_UNARY_STRIP;
+		c->kernels->fn->expm1(less_one, x, part);
+		for (i = 0; i < part; i++)
+			y[i] = lm_elu_core(x[i], less_one[i], alpha);
+	}
 }
 
 LM_UNARY(elu, LM_NO_ACTIVATION, "y = x > 0 ? x : alpha (e^x - 1)",
@@ -49,12 +54,17 @@ enum { BETA, THRESHOLD };
 static void
 apply_softplus(const struct lm_call *c, float *y, const float *x, size_t n)
 {
-	double beta = c->node->param[BETA].real, threshold = c->node->param[THRESHOLD].real, t;
-	size_t i;
+	double beta = c->node->param[BETA].real, threshold = c->node->param[THRESHOLD].real;
+	float s[LM_UNARY_STRIP];
+	size_t i, part;
 
-	for (i = 0; i < n; i++) {
-		t = x[i] * beta;
-		y[i] = t > threshold ? x[i] : (float)(lm_softplus((float)t) / beta);
+	for (; n > 0; n -= part, x += part, y += part) {
+		part = n < LM_UNARY_STRIP ? n : LM_UNARY_STRIP;
+		for (i = 0; i < part; i++)
+			s[i] = (float)(x[i] * beta);
+		c->kernels->fn->softplus(s, s, part);
+		for (i = 0; i < part; i++)
+			y[i] = x[i] * beta > threshold ? x[i] : (float)(s[i] / beta);
 	}
 }
 

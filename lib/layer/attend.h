@@ -1,4 +1,4 @@
-/* attend: one query of one head against the keys that it may see. */
+/* attend: a block of queries against the keys that they may see. */
 #ifndef LAYER_ATTEND_H
 #define LAYER_ATTEND_H
 
@@ -11,29 +11,44 @@ enum lm_mask {
 	LM_ADD	 /* binary32, added to the score */
 };
 
+enum { LM_QUERIES = 56 }; /* of a block, at the most */
+
+/* What one query may see. */
+struct lm_sight {
+	size_t seen;	  /* keys from here on are hidden */
+	const void *mask; /* an element for each key, mask_step (0 or 1) apart */
+};
+
 struct lm_attend {
 	const struct lm_kernels *kernels;
 	struct lm_counts *counts;
-	size_t keys, head_dim, value_dim;
-	const float *q; /* head_dim */
-	const float *k; /* keys rows of head_dim, k_step apart */
-	const float *v; /* value_dim rows of keys */
-	size_t k_step;
+	void *room; /* kernels->room bytes */
+	/* the keys */
+	size_t keys;
+	struct lm_matrix k; /* a row for each: so many columns has the product of scores */
+	struct lm_matrix v; /* a row for each element of their values, in panels */
 	double scale;
-	size_t seen; /* keys from here on are hidden */
 	enum lm_mask kind;
-	const void *mask; /* an element for each key, mask_step (0 or 1) apart */
 	size_t mask_step;
 	int filled; /* a hidden key's score is fill; else the key does not count */
 	double fill;
 	float empty; /* the result where no key counts */
+	/* the queries */
+	size_t queries;
+	const float *q; /* q_step apart */
+	size_t q_step;
+	struct lm_sight sight[LM_QUERIES];
+	float *o; /* o_step apart */
+	size_t o_step;
 };
 
-/* Room for as many keys: what plan asks for. */
-size_t lm_attend_room(size_t keys);
-/* o[0..value_dim-1]; room is aligned as a double. */
-void lm_attend(const struct lm_attend *, void *room, float *o);
-/* Is there a key that counts? */
-int lm_attend_any(const struct lm_attend *);
+/* How many queries to take together, of rows that there are. */
+size_t lm_attend_queries(size_t keys, size_t rows);
+/* Bytes that so many want. */
+size_t lm_attend_room(size_t queries, size_t keys);
+/* Fills o; memory is as large as above and aligned as a double. */
+void lm_attend(const struct lm_attend *, void *memory);
+/* Is there a key that counts for a query? */
+int lm_attend_any(const struct lm_attend *, const struct lm_sight *);
 
 #endif

@@ -170,9 +170,11 @@ lengths_fit(const struct lm_shaping *s, struct loom_error *err)
 
 /* Extents: all of a job that depends on shapes alone. */
 static struct lm_heads
-extents(const struct lm_node *n, const struct lm_shape *query, const struct lm_shape *key)
+extents(const struct lm_node *n, const struct lm_shape *query, const struct lm_shape *key,
+    size_t most)
 {
 	struct lm_heads h = { .query = query,
+		.most = most,
 		.batch = 1,
 		.sq = (size_t)lm_extent(query, 1),
 		.sk = (size_t)lm_extent(key, 1),
@@ -185,6 +187,7 @@ extents(const struct lm_node *n, const struct lm_shape *query, const struct lm_s
 
 	for (i = 0; i + 2 < query->rank; i++)
 		h.batch *= (size_t)query->dim[i];
+	lm_heads_fit(&h);
 	return h;
 }
 
@@ -197,7 +200,7 @@ shape(const struct lm_shaping *s, struct loom_error *err)
 	if (rows_fit(s, LM_QUERY, MODEL, err) < 0 || rows_fit(s, LM_KEY, KEY_FEATURES, err) < 0 ||
 	    rows_fit(s, LM_VALUE, VALUE_FEATURES, err) < 0 || lengths_fit(s, err) < 0)
 		return -1;
-	h = extents(n, &s->in[LM_QUERY], &s->in[input_of(n, LM_KEY)]);
+	h = extents(n, &s->in[LM_QUERY], &s->in[input_of(n, LM_KEY)], 0);
 	if (lm_heads_mask(s, &seeing, &h, err) < 0)
 		return -1;
 	s->out[0] = s->in[LM_QUERY];
@@ -226,12 +229,11 @@ prepare(struct lm_preparing *p, struct loom_error *err)
 
 /* ---- the plan ---- */
 
-/* Elements of q, k, v, t and o for one sample. */
+/* Elements of q, k, v and o for one sample. */
 static size_t
 floats(const struct lm_heads *h)
 {
-	return h->sq * h->heads * (h->head_dim + h->value_dim) +
-	    h->sk * h->kv_heads * (h->head_dim + 2 * h->value_dim);
+	return (h->sq * h->heads + h->sk * h->kv_heads) * (h->head_dim + h->value_dim);
 }
 
 /* Samples that are worked on together: several small ones, so that threads find enough to do. */
@@ -243,30 +245,62 @@ together(const struct lm_heads *h)
 	return n < h->batch ? n : h->batch;
 }
 
-/* Bytes before the workers' parts: the frequencies, then the samples that are worked on. */
+/* Bytes before the workers' parts: the keys, the frequencies, then the samples' q, k, v and o. */
 static size_t
 shared(const struct lm_heads *h)
 {
-	return (h->head_dim / 2 + (together(h) * floats(h) + 1) / 2) * sizeof(double);
+	size_t words = h->head_dim / 2 + (together(h) * floats(h) + 1) / 2;
+
+	return (h->most > 0 ? 0 : together(h) * lm_heads_keys(h)) + words * sizeof(double);
+}
+
+static int
+plan_heads(const struct lm_shaping *s, const struct lm_heads *h, size_t *scratch,
+    struct loom_error *err)
+{
+	double most = ((double)h->sq * (double)h->heads + (double)h->sk * (double)h->kv_heads) *
+	    (double)(2 * (h->head_dim + h->value_dim) + 64);
+
+	if (most > (double)(SIZE_MAX / 64))
+		return lm_fail(err, LOOM_ENOMEM, "no memory for the heads of %s", s->node->name);
+	*scratch = shared(h) + lm_heads_part(h);
+	return 0;
 }
 
 static int
 plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 {
-	struct lm_heads h = extents(s->node, &s->in[LM_QUERY], &s->in[input_of(s->node, LM_KEY)]);
-	double most = (double)h.sq * (double)h.heads * (double)(h.head_dim + h.value_dim) +
-	    (double)h.sk * (double)(h.kv_heads * (h.head_dim + 2 * h.value_dim) + 64);
+	struct lm_heads h = extents(s->node, &s->in[LM_QUERY], &s->in[input_of(s->node, LM_KEY)],
+	    0);
 
-	if (most > (double)(SIZE_MAX / 64))
-		return lm_fail(err, LOOM_ENOMEM, "no memory for the heads of %s", s->node->name);
-	*scratch = shared(&h) + lm_heads_part(&h);
-	return 0;
+	return plan_heads(s, &h, scratch, err);
+}
+
+static int
+keep(const struct lm_shaping *s, size_t positions, size_t *kept, size_t *scratch,
+    struct loom_error *err)
+{
+	const struct lm_node *n = s->node;
+	struct lm_heads h = extents(n, &s->in[LM_QUERY], &s->in[input_of(n, LM_KEY)], positions);
+
+	if (h.rope != LM_ROPE_NONE && positions > FARTHEST)
+		return lm_fail(err, LOOM_EARG,
+		    "layer %s (attention): rope goes to %d positions, not to %zu", n->name,
+		    FARTHEST, positions);
+	return plan_heads(s, &h, scratch, err) < 0 ? -1 : lm_heads_kept(&h, n, kept, err);
+}
+
+static int
+pieces(const struct lm_pieces *p)
+{
+	return lm_heads_pieces(p, &seeing);
 }
 
 static size_t
 matrix_rows(const struct lm_shaping *s, size_t slot)
 {
-	struct lm_heads h = extents(s->node, &s->in[LM_QUERY], &s->in[input_of(s->node, LM_KEY)]);
+	struct lm_heads h = extents(s->node, &s->in[LM_QUERY], &s->in[input_of(s->node, LM_KEY)],
+	    0);
 
 	return together(&h) * (slot == WQ || slot == WO ? h.sq : h.sk);
 }
@@ -278,16 +312,21 @@ heads_of(const struct lm_call *c)
 {
 	const struct lm_node *n = c->node;
 	const struct lm_array *key = &c->in[input_of(n, LM_KEY)];
-	struct lm_heads h = extents(n, c->in[LM_QUERY].shape, key->shape);
+	struct lm_heads h = extents(n, c->in[LM_QUERY].shape, key->shape, c->positions);
 	size_t samples = together(&h);
+	char *from = c->scratch;
 
+	h.before = c->before;
 	lm_heads_start(&h, c, &seeing);
-	h.frequency = c->scratch;
+	if (h.most == 0) {
+		h.keys.memory = from;
+		from += samples * lm_heads_keys(&h);
+	}
+	h.frequency = (double *)from;
 	h.q = (float *)(h.frequency + h.head_dim / 2);
 	h.k = h.q + samples * h.sq * h.heads * h.head_dim;
 	h.v = h.k + samples * h.sk * h.kv_heads * h.head_dim;
-	h.t = h.v + samples * h.sk * h.kv_heads * h.value_dim;
-	h.o = h.t + samples * h.sk * h.kv_heads * h.value_dim;
+	h.o = h.v + samples * h.sk * h.kv_heads * h.value_dim;
 	h.part = (char *)c->scratch + shared(&h);
 	return h;
 }
@@ -399,5 +438,7 @@ const struct lm_layer_ops lm_layer_attention = {
 	.prepare = prepare,
 	.rows = matrix_rows,
 	.plan = plan,
+	.pieces = pieces,
+	.keep = keep,
 	.forward = forward,
 };

@@ -3,6 +3,7 @@
  * are the channel's own; the axis of channels is any of x.
  */
 #include "layer/norm.h"
+#include "layer/pieces.h"
 
 #include <math.h>
 
@@ -12,7 +13,7 @@ enum { GRAIN = 4096 }; /* elements that are worth a thread */
 
 struct job {
 	const struct lm_call *call;
-	const struct lm_norm_line *line; /* one for each channel */
+	const struct lm_affine *line; /* one for each channel */
 	size_t channels;
 	size_t inner; /* values of a channel that lie together */
 };
@@ -24,11 +25,14 @@ blocks(void *context, int worker, size_t from, size_t to)
 	const struct job *j = context;
 	const float *x = j->call->in[0].data;
 	float *y = j->call->out[0].data;
+	size_t at;
 
 	(void)worker;
-	for (; from < to; from++)
-		lm_norm_line(y + from * j->inner, x + from * j->inner, j->inner,
-		    &j->line[from % j->channels]);
+	for (; from < to; from++) {
+		at = from * j->inner;
+		j->call->kernels->fn->affine(
+		    y + at, x + at, &j->line[from % j->channels], j->inner);
+	}
 }
 
 /* A row: one value of every channel. */
@@ -36,23 +40,19 @@ static void
 rows(void *context, int worker, size_t from, size_t to)
 {
 	const struct job *j = context;
-	size_t c;
+	const float *x = j->call->in[0].data;
+	float *y = j->call->out[0].data;
+	size_t at;
 
 	(void)worker;
 	for (; from < to; from++) {
-		const float *x = (const float *)j->call->in[0].data + from * j->channels;
-		float *y = (float *)j->call->out[0].data + from * j->channels;
-
-		for (c = 0; c < j->channels; c++) {
-			const struct lm_norm_line *l = &j->line[c];
-
-			y[c] = (float)((x[c] - l->mean) * l->r * l->gamma + l->beta);
-		}
+		at = from * j->channels;
+		j->call->kernels->fn->affines(y + at, x + at, j->line, j->channels);
 	}
 }
 
 static void
-fill_lines(const struct lm_call *c, struct lm_norm_line *line, size_t channels)
+fill_lines(const struct lm_call *c, struct lm_affine *line, size_t channels)
 {
 	const struct lm_prepared *slot = c->slot;
 	double eps = c->node->param[EPS].real;
@@ -113,7 +113,7 @@ static int
 plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 {
 	(void)err;
-	*scratch = (size_t)s->node->param[DIM].i * sizeof(struct lm_norm_line);
+	*scratch = (size_t)s->node->param[DIM].i * sizeof(struct lm_affine);
 	return 0;
 }
 
@@ -138,5 +138,6 @@ const struct lm_layer_ops lm_layer_batchnorm = {
 	.check = check,
 	.shape = shape,
 	.plan = plan,
+	.pieces = lm_pieces_axis,
 	.forward = forward,
 };

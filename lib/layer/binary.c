@@ -1,5 +1,6 @@
 /* binary: z = f(x, y) with NumPy's broadcasting; a row of binary.def each. */
 #include "layer/broadcast.h"
+#include "layer/pieces.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -152,6 +153,7 @@ floor_remainder(int64_t x, int64_t y, int64_t *z)
 		.row = &row_##NAME,                                              \
 		.shape = shape,                                                  \
 		.plan = lm_broadcast_plan,                                       \
+		.pieces = lm_pieces_each,                                        \
 		.forward = forward,                                              \
 	};
 

@@ -1,5 +1,6 @@
 /* cast: y = x as float32, int64 or bool. */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include <math.h>
 
@@ -113,5 +114,6 @@ const struct lm_layer_ops lm_layer_cast = {
 	.about = "y = x to a dtype; float32 to int64 toward zero, NaN and what overflows refused",
 	.params = { [TO] = { "to", LM_IS_ENUM, 0, KINDS - 1, kinds, 0 } },
 	.shape = shape,
+	.pieces = lm_pieces_each,
 	.forward = forward,
 };

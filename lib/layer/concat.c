@@ -1,5 +1,6 @@
 /* concat: the inputs one after another along one axis. */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include <string.h>
 
@@ -82,5 +83,6 @@ const struct lm_layer_ops lm_layer_concat = {
 	.about = "y = the inputs one after another along axis",
 	.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
 	.shape = shape,
+	.pieces = lm_pieces_axis,
 	.forward = forward,
 };

@@ -42,44 +42,76 @@ terms(const struct lm_node *n)
 	return k;
 }
 
-/* The proof of a sum wants the norm of each filter. */
+/* The node's filters, as they were prepared. */
+static struct lm_bank
+bank(const struct lm_node *n, const struct lm_prepared *slot)
+{
+	size_t groups = (size_t)n->param[GROUPS].i;
+
+	return (struct lm_bank){ .groups = groups,
+		.filters = (size_t)n->param[OUT].i / groups,
+		.k = terms(n),
+		.w = slot->f32,
+		.norm = slot->norm,
+		.tiles = slot->tiles };
+}
+
 static int
 prepare(struct lm_preparing *p, struct loom_error *err)
 {
+	struct lm_prepared *slot = &p->slot[WEIGHT];
+	double *norm, *tiles = NULL;
+	struct lm_bank b;
+	size_t n;
+
 	if (lm_prepare_slots(p, err) < 0)
 		return -1;
-	p->slot[WEIGHT].matrix.norm = lm_correlation_norms(p, p->slot[WEIGHT].f32,
-	    (size_t)p->node->param[OUT].i, terms(p->node), err);
-	return p->slot[WEIGHT].matrix.norm != NULL ? 0 : -1;
+	b = bank(p->node, slot);
+	n = lm_bank_tiles(&b, p->kernels);
+	slot->norm = norm = lm_arena_alloc(p->arena, b.groups * b.filters, sizeof(*norm), err);
+	if (n > 0)
+		slot->tiles = tiles = lm_arena_alloc(p->arena, n, sizeof(*tiles), err);
+	if (norm == NULL || (n > 0 && tiles == NULL))
+		return -1;
+	lm_bank_prepare(&b, p->kernels, norm, tiles);
+	return 0;
+}
+
+/* All but the weights. */
+static void
+describe(const struct lm_node *n, const struct lm_shape *x, const struct lm_shape *y,
+    struct lm_correlation *c)
+{
+	unsigned i;
+
+	*c = (struct lm_correlation){ .samples = 1,
+		.channels = (size_t)(n->param[IN].i / n->param[GROUPS].i) };
+	lm_window_read(n, x, y, &c->window);
+	lm_places_all(c);
+	for (i = 0; i + lm_window_axes(n) + 1 < x->rank; i++)
+		c->samples *= (size_t)x->dim[i];
 }
 
 static int
 plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 {
-	const union lm_value *p = s->node->param;
+	static const struct lm_prepared none;
+	struct lm_correlation c;
 
-	return lm_correlation_plan(terms(s->node), (size_t)(p[OUT].i / p[GROUPS].i), scratch, err);
+	describe(s->node, &s->in[0], &s->out[0], &c);
+	c.bank = bank(s->node, &none);
+	return lm_correlation_plan(&c, scratch, err);
 }
 
 static int
 forward(const struct lm_call *call, struct loom_error *err)
 {
-	const struct lm_node *n = call->node;
-	const struct lm_shape *x = call->in[0].shape;
-	struct lm_correlation c = { .samples = 1,
-		.groups = (size_t)n->param[GROUPS].i,
-		.w = call->slot[WEIGHT].f32,
-		.w_norm = call->slot[WEIGHT].matrix.norm,
-		.bias = call->slot[BIAS].f32 };
-	unsigned i;
+	struct lm_correlation c;
 
 	(void)err;
-	lm_window_read(n, x, call->out[0].shape, &c.window);
-	lm_places_all(&c);
-	c.channels = (size_t)n->param[IN].i / c.groups;
-	c.filters = (size_t)n->param[OUT].i / c.groups;
-	for (i = 0; i + lm_window_axes(n) + 1 < x->rank; i++)
-		c.samples *= (size_t)x->dim[i];
+	describe(call->node, call->in[0].shape, call->out[0].shape, &c);
+	c.bank = bank(call->node, &call->slot[WEIGHT]);
+	c.bias = call->slot[BIAS].f32;
 	lm_correlate(call, &c);
 	return 0;
 }

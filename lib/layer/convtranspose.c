@@ -151,53 +151,80 @@ pick(const struct axis axes[LM_SPATIAL], const int64_t phase[LM_SPATIAL], const 
 	return to;
 }
 
-/* The phases' weights one after another, each [f, c, taps], and the norms of their filters. */
+/* The filters of a phase: its number of terms, and then where its weights, norms and tiles are. */
+static struct lm_bank
+bank(const struct lm_node *n, size_t taps_of_phase)
+{
+	size_t groups = (size_t)n->param[GROUPS].i;
+
+	return (struct lm_bank){ .groups = groups,
+		.filters = (size_t)n->param[OUT].i / groups,
+		.k = taps_of_phase * (size_t)n->param[IN].i / groups };
+}
+
+/* From a phase's to the next one's. */
+static void
+advance(struct lm_bank *b, const struct lm_kernels *kernels)
+{
+	b->w += b->groups * b->filters * b->k;
+	b->norm += b->groups * b->filters;
+	if (b->tiles != NULL)
+		b->tiles += lm_bank_tiles(b, kernels);
+}
+
+/* A phase's weights, [f, c, taps]. */
+static float *
+pick_all(const struct lm_preparing *p, const struct axis axes[LM_SPATIAL],
+    const int64_t phase[LM_SPATIAL], float *to)
+{
+	const union lm_value *param = p->node->param;
+	size_t n = (size_t)(param[OUT].i * (param[IN].i / param[GROUPS].i)), i;
+	size_t k = (size_t)(axes[0].kernel * axes[1].kernel * axes[2].kernel);
+
+	for (i = 0; i < n; i++)
+		to = pick(axes, phase, p->slot[WEIGHT].f32 + i * k, to);
+	return to;
+}
+
+/* The phases' weights one after another, and the norms and tiles of their filters. */
 static int
 prepare(struct lm_preparing *p, struct loom_error *err)
 {
-	const union lm_value *param = p->node->param;
-	size_t filters = (size_t)param[OUT].i, f, c, phase, n, k = 1;
-	size_t channels = (size_t)(param[IN].i / param[GROUPS].i);
+	struct lm_prepared *slot = &p->slot[WEIGHT];
+	size_t phase, taps_of_phase, all = 0, tiles = 0, n;
 	struct axis axes[LM_SPATIAL];
 	int64_t at[LM_SPATIAL];
 	float *weights, *to;
-	double *norm;
+	double *norm, *tile = NULL;
+	struct lm_bank b;
 
 	read_axes(p->node, axes);
-	for (n = 0; n < LM_SPATIAL; n++)
-		k *= (size_t)axes[n].kernel;
 	if (lm_prepare_slots(p, err) < 0)
 		return -1;
-	to = weights = lm_arena_alloc(p->arena, filters * channels * k, sizeof(*to), err);
-	norm = lm_arena_alloc(p->arena, filters * count_phases(axes), sizeof(*norm), err);
-	if (weights == NULL || norm == NULL)
-		return -1;
-	p->slot[WEIGHT].matrix.norm = norm;
 	for (phase = 0; phase < count_phases(axes); phase++) {
-		n = channels * find_phase(axes, phase, at);
-		for (f = 0; f < filters; f++) {
-			for (c = 0; c < channels; c++)
-				to = pick(axes, at, p->slot[WEIGHT].f32 + (f * channels + c) * k,
-				    to);
-			*norm++ = lm_norm(to - n, n);
-		}
+		b = bank(p->node, find_phase(axes, phase, at));
+		all += b.groups * b.filters * b.k;
+		tiles += lm_bank_tiles(&b, p->kernels);
 	}
-	p->slot[WEIGHT].f32 = weights;
+	to = weights = lm_arena_alloc(p->arena, all, sizeof(*to), err);
+	n = count_phases(axes) * b.groups * b.filters;
+	slot->norm = norm = lm_arena_alloc(p->arena, n, sizeof(*norm), err);
+	if (tiles > 0)
+		slot->tiles = tile = lm_arena_alloc(p->arena, tiles, sizeof(*tile), err);
+	if (weights == NULL || norm == NULL || (tiles > 0 && tile == NULL))
+		return -1;
+	for (phase = 0; phase < count_phases(axes); phase++) {
+		taps_of_phase = find_phase(axes, phase, at);
+		b = bank(p->node, taps_of_phase);
+		b.w = to;
+		to = pick_all(p, axes, at, to);
+		lm_bank_prepare(&b, p->kernels, norm, tile);
+		norm += b.groups * b.filters;
+		if (tile != NULL)
+			tile += lm_bank_tiles(&b, p->kernels);
+	}
+	slot->f32 = weights;
 	return 0;
-}
-
-/* The first phase has the most taps. */
-static int
-plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
-{
-	const union lm_value *p = s->node->param;
-	struct axis axes[LM_SPATIAL];
-	int64_t at[LM_SPATIAL];
-	size_t k;
-
-	read_axes(s->node, axes);
-	k = find_phase(axes, 0, at) * (size_t)(p[IN].i / p[GROUPS].i);
-	return lm_correlation_plan(k, (size_t)(p[OUT].i / p[GROUPS].i), scratch, err);
 }
 
 /* ---- results ---- */
@@ -249,38 +276,66 @@ fill(const struct lm_call *call, const struct axis axes[LM_SPATIAL])
 		y[i] = bias != NULL ? bias[i / n % filters] + 0 : 0;
 }
 
+/* All of a phase but its weights. */
+static void
+describe(const struct lm_node *n, const struct axis axes[LM_SPATIAL], size_t number,
+    const struct lm_shape *x, const struct lm_shape *y, struct lm_correlation *c)
+{
+	unsigned count = lm_window_axes(n), first = LM_SPATIAL - count, i, at;
+	int64_t phase[LM_SPATIAL];
+
+	*c = (struct lm_correlation){ .samples = 1,
+		.channels = (size_t)(n->param[IN].i / n->param[GROUPS].i),
+		.bank = bank(n, find_phase(axes, number, phase)) };
+	for (i = 0; i + count + 1 < x->rank; i++)
+		c->samples *= (size_t)x->dim[i];
+	for (i = 0; i < LM_SPATIAL; i++) {
+		at = x->rank + i - LM_SPATIAL;
+		set_phase(&axes[i], phase[i], i < first ? 1 : x->dim[at],
+		    i < first ? 1 : y->dim[at], &c->window.axis[i], &c->places[i]);
+	}
+}
+
+static int
+plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
+{
+	struct axis axes[LM_SPATIAL];
+	struct lm_correlation c;
+	size_t number, most = 0;
+
+	read_axes(s->node, axes);
+	for (number = 0; number < count_phases(axes); number++) {
+		describe(s->node, axes, number, &s->in[0], &s->out[0], &c);
+		if (lm_correlation_plan(&c, scratch, err) < 0)
+			return -1;
+		most = *scratch > most ? *scratch : most;
+	}
+	*scratch = most;
+	return 0;
+}
+
 static int
 forward(const struct lm_call *call, struct loom_error *err)
 {
 	const struct lm_node *n = call->node;
-	const struct lm_shape *x = call->in[0].shape, *y = call->out[0].shape;
-	unsigned count = lm_window_axes(n), first = LM_SPATIAL - count, i, at;
-	struct lm_correlation c = { .samples = 1,
-		.groups = (size_t)n->param[GROUPS].i,
-		.w = call->slot[WEIGHT].f32,
-		.w_norm = call->slot[WEIGHT].matrix.norm,
-		.bias = call->slot[BIAS].f32 };
+	const struct lm_prepared *slot = &call->slot[WEIGHT];
+	struct lm_bank next = { .w = slot->f32, .norm = slot->norm, .tiles = slot->tiles };
 	struct axis axes[LM_SPATIAL];
-	int64_t phase[LM_SPATIAL];
-	size_t number, k;
+	struct lm_correlation c;
+	size_t number;
 
 	(void)err;
 	read_axes(n, axes);
 	fill(call, axes);
-	c.channels = (size_t)n->param[IN].i / c.groups;
-	c.filters = (size_t)n->param[OUT].i / c.groups;
-	for (i = 0; i + count + 1 < x->rank; i++)
-		c.samples *= (size_t)x->dim[i];
 	for (number = 0; number < count_phases(axes); number++) {
-		k = find_phase(axes, number, phase) * c.channels;
-		for (i = 0; i < LM_SPATIAL; i++) {
-			at = x->rank + i - LM_SPATIAL;
-			set_phase(&axes[i], phase[i], i < first ? 1 : x->dim[at],
-			    i < first ? 1 : y->dim[at], &c.window.axis[i], &c.places[i]);
-		}
+		describe(n, axes, number, call->in[0].shape, call->out[0].shape, &c);
+		c.bank.w = next.w;
+		c.bank.norm = next.norm;
+		c.bank.tiles = next.tiles;
+		c.bias = call->slot[BIAS].f32;
 		lm_correlate(call, &c);
-		c.w += c.groups * c.filters * k;
-		c.w_norm += c.groups * c.filters;
+		next = c.bank;
+		advance(&next, call->kernels);
 	}
 	return 0;
 }

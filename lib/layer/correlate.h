@@ -6,30 +6,38 @@
 #ifndef LAYER_CORRELATE_H
 #define LAYER_CORRELATE_H
 
-#include "layer/window.h"
+#include "layer/lines.h"
 
 /* Along an axis window o makes the result at first + o step, of extent. */
 struct lm_places {
 	size_t first, step, extent;
 };
 
+/* Filters of k weights, in groups of so many. */
+struct lm_bank {
+	size_t groups, filters, k;
+	const lm_f32u *w;    /* [groups * filters][k] */
+	const double *norm;  /* of each filter */
+	const double *tiles; /* of each group, as kernels->tile makes them; or NULL */
+};
+
 struct lm_correlation {
 	struct lm_window window; /* on a channel of x */
 	struct lm_places places[LM_SPATIAL];
-	size_t samples, groups;
-	size_t channels, filters; /* of a group */
-	const lm_f32u *w;	  /* [groups * filters][channels][taps] */
-	const double *w_norm;	  /* of each filter */
-	const lm_f32u *bias;	  /* of each filter, or NULL */
+	size_t samples, channels; /* channels of a group */
+	struct lm_bank bank;
+	const lm_f32u *bias; /* of each filter, or NULL */
 };
 
 /* One result of each window in order: as a convolution has it. */
 void lm_places_all(struct lm_correlation *);
-/* lm_norm of so many filters of k weights, for w_norm; NULL where there is no memory. */
-const double *lm_correlation_norms(struct lm_preparing *, const lm_f32u *w, size_t filters,
-    size_t k, struct loom_error *) LOOM_MUST_CHECK;
-/* Bytes for a worker, where a sum has k terms at the most and a group so many filters. */
-int lm_correlation_plan(size_t k, size_t filters, size_t *scratch,
+/* Doubles of a bank's tiles; 0: it has none. */
+size_t lm_bank_tiles(const struct lm_bank *, const struct lm_kernels *);
+/* Norms, and tiles if there are some. */
+void lm_bank_prepare(const struct lm_bank *, const struct lm_kernels *, double *norm,
+    double *tiles);
+/* Bytes for a worker. */
+int lm_correlation_plan(const struct lm_correlation *, size_t *scratch,
     struct loom_error *) LOOM_MUST_CHECK;
 /* From the call's input to its output. */
 void lm_correlate(const struct lm_call *, const struct lm_correlation *);
@@ -38,21 +46,48 @@ void lm_correlate(const struct lm_call *, const struct lm_correlation *);
 
 struct lm_correlating {
 	const struct lm_call *call;
-	const struct lm_correlation *c;
+	struct lm_correlation c;
 	struct lm_window filter; /* a filter as the values of one window */
-	size_t k;		 /* terms of a sum, padding counted */
 	size_t inputs;		 /* of a channel */
 	size_t plane;		 /* results of a filter */
-	size_t scratch;		 /* floats per worker; 2 k at the least */
+	/* How it is cut: */
+	struct lm_lines lines;
+	struct lm_blocks blocks; /* of each group */
+	size_t parts;		 /* of a group's filters */
+	size_t together;	 /* groups whose lines stand beside each other */
+	int few;		 /* groups of few filters: no panels */
+	int in_place;		 /* x itself is the lines */
+	int direct;		 /* results go to y at once */
+	size_t memory;		 /* of a worker, in bytes */
 };
 
-/* Where one sample's group of channels begins, and a filter's results. */
-const float *lm_correlating_from(const struct lm_correlating *, size_t sample, size_t group);
-float *lm_correlating_to(const struct lm_correlating *, size_t sample, size_t filter);
-/* A window's values that lie inside, and the weights of filter there; returns how many they are. */
-size_t lm_correlating_pairs(const struct lm_correlating *, const float *x, size_t filter,
-    const struct lm_taps taps[LM_SPATIAL], float *values, float *weights);
-/* Groups of few filters: windows of a row side by side, tap after tap. */
-void lm_correlate_rows(const struct lm_correlating *);
+/* A worker's memory. */
+struct lm_desk {
+	size_t *tap;		    /* of each term */
+	struct lm_stretch *stretch; /* of each part of a line */
+	size_t *undecided;	    /* windows, where filters are few */
+	double *weights;	    /* of one filter, where they are few */
+	double *squares;	    /* summed over channels, of each place in a channel's lines */
+	double *norm;		    /* of each window */
+	float *lines, *panels;
+	float *y;     /* [filters][windows] of a block */
+	float *pairs; /* values and weights of one window */
+};
+
+/* The result of a window of a block, by the window's number there. */
+float *lm_correlating_at(const struct lm_correlating *, const struct lm_block *, size_t filter,
+    size_t window);
+/*
+ * The same window's values that lie inside, and the filter's weights there, into pairs; returns how
+ * many they are.  Their number is less than k where the window reaches into the padding.
+ */
+size_t lm_correlating_pairs(const struct lm_correlating *, const struct lm_block *, size_t filter,
+    size_t window, float *pairs);
+/* Results from the desk to where they belong. */
+void lm_correlating_spread(const struct lm_correlating *, const struct lm_block *, size_t filter,
+    const float *y);
+/* Sums of so many groups' filters over lines, where they are few. */
+void lm_correlate_few(const struct lm_correlating *, const struct lm_block *, size_t group,
+    size_t groups, const struct lm_desk *, struct lm_counts *);
 
 #endif

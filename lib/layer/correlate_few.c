@@ -1,185 +1,116 @@
 /*
- * correlate_few: sums over windows where a group has few filters, as in depthwise convolutions: the
- * windows of a row stand side by side and take their terms tap by tap, without being gathered.
+ * correlate_few: sums over windows where a group has few filters, as in depthwise convolutions:
+ * nothing is gathered, since a tap of windows side by side lies side by side in the lines.
  */
 #include "layer/correlate.h"
 
+#include <math.h>
+
 #include "num/proof.h"
 
-enum {
-	SIDE = 64,	/* windows side by side */
-	BLOCK = 4,	/* of them at a time */
-	GRAIN = 1 << 13 /* products that are worth a thread */
-};
-
-/* Windows first..first+n-1 of a row, all of one filter. */
-struct row {
-	const struct lm_correlating *j;
-	const float *x; /* the group's channels */
-	size_t filter;
-	struct lm_taps taps[LM_SPATIAL]; /* of the row's windows, along all axes but the last */
-	size_t first, n;
-	double sum[SIDE], size[SIDE]; /* size: the sum of the magnitudes */
-};
-
-/* The windows o, from *from up to *to, whose tap t lies inside. */
+/*
+ * No sum of magnitudes is larger than the norms' product, and no window's norm than that of k values
+ * of the greatest magnitude.
+ */
 static void
-reached(const struct lm_axis_window *a, size_t t, size_t *from, size_t *to)
+set_bounds(const struct lm_correlating *j, size_t filter, double size, struct lm_windows *s)
 {
-	uint64_t at = a->skip + t * a->dilation, end = a->in + a->low;
-	uint64_t low = at < a->low ? (a->low - at + a->stride - 1) / a->stride : 0;
-	uint64_t high = at < end ? (end - at - 1) / a->stride + 1 : 0;
+	const struct lm_bank *b = &j->c.bank;
+	double norm = sqrt((double)b->k) * size * b->norm[filter];
 
-	*from = *from > low ? *from : (size_t)low;
-	*to = *to < high ? *to : (size_t)high;
+	s->gain = lm_bound(b->k, 1, 1, 0);
+	s->bias_bound = lm_bound(0, 0, 1, fabs(s->bias));
+	s->bound = b->k <= LM_LONGEST_PROOF ? lm_bound(b->k, norm, 1, fabs(s->bias)) : HUGE_VAL;
 }
 
-/* The same tap of n windows.  Blocks of fixed length become vector code. */
+/* Window by window, without the padding. */
 static void
-add(double *restrict sum, double *restrict size, const float *restrict x, size_t stride,
-    float weight, size_t n)
+finish(const struct lm_correlating *j, const struct lm_block *b, size_t filter,
+    const size_t *windows, size_t n, const struct lm_desk *d, struct lm_counts *counts)
 {
-	double w = weight, p;
-	size_t i = 0, j;
+	float bias = j->c.bias != NULL ? j->c.bias[filter] : 0;
+	size_t i, at, k;
 
-	for (; stride == 1 && n - i >= BLOCK; i += BLOCK) {
-		double t[BLOCK];
-
-		for (j = 0; j < BLOCK; j++)
-			t[j] = x[i + j] * w;
-		for (j = 0; j < BLOCK; j++)
-			sum[i + j] += t[j];
-		for (j = 0; j < BLOCK; j++)
-			size[i + j] += fabs(t[j]);
-	}
-	for (; i < n; i++) {
-		p = x[i * stride] * w;
-		sum[i] += p;
-		size[i] += fabs(p);
+	for (i = 0; i < n; i++) {
+		at = windows != NULL ? windows[i] : i;
+		k = lm_correlating_pairs(j, b, filter, at, d->pairs);
+		*lm_correlating_at(j, b, filter, at) = lm_xdot_undecided(d->pairs,
+		    d->pairs + j->c.bank.k, k, &bias, j->c.bias != NULL, 1, j->call->kernels->pairs,
+		    counts);
 	}
 }
 
-/* One row of a filter's weights, against the row of x that lies under it. */
+/* One filter on one image of the lines. */
 static void
-add_row(struct row *r, const float *x, const lm_f32u *w)
+sums(const struct lm_correlating *j, const struct lm_block *b, size_t filter, const float *lines,
+    double size, const struct lm_desk *d, struct lm_counts *counts)
 {
-	const struct lm_axis_window *a = &r->j->c->window.axis[2];
-	size_t t, from, to, at;
+	double bias = j->c.bias != NULL ? j->c.bias[filter] : 0;
+	struct lm_windows s = { .from = lines,
+		.from_step = j->lines.row,
+		.rows = b->rows,
+		.n = b->columns,
+		.tap = d->tap,
+		.w = d->weights,
+		.k = j->c.bank.k,
+		.bias = bias,
+		.y = j->direct ? lm_correlating_at(j, b, filter, 0) : d->y,
+		.y_step = j->direct ? j->c.places[2].extent : b->columns };
+	size_t n = b->rows * b->columns;
 
-	for (t = 0; t < a->kernel; t++) {
-		from = r->first;
-		to = r->first + r->n;
-		reached(a, t, &from, &to);
-		if (from >= to)
-			continue;
-		at = from * (size_t)a->stride + (size_t)(a->skip + t * a->dilation - a->low);
-		add(r->sum + (from - r->first), r->size + (from - r->first), x + at,
-		    (size_t)a->stride, w[t], to - from);
+	set_bounds(j, filter, size, &s);
+	if (!(s.bound < HUGE_VAL)) {
+		finish(j, b, filter, NULL, n, d, counts);
+		return;
 	}
+	n = j->call->kernels->windows->sums(&s, d->undecided);
+	counts->stage[0] += b->rows * b->columns - n;
+	if (!j->direct)
+		lm_correlating_spread(j, b, filter, d->y);
+	finish(j, b, filter, d->undecided, n, d, counts);
 }
 
-static void
-add_taps(struct row *r)
+/* The greatest finite magnitude in an image's lines; what lies between channels is nothing. */
+static double
+size_of(const struct lm_correlating *j, const float *lines)
 {
-	const struct lm_axis_window *a = r->j->c->window.axis;
-	const struct lm_taps *t = r->taps;
-	const lm_f32u *w = r->j->c->w + r->filter * r->j->k;
-	const float *x = r->x;
-	size_t c, d, h, at, tap;
+	double most = 0, size;
+	size_t c;
 
-	for (c = 0; c < r->j->c->channels; c++, x += r->j->inputs)
-		for (d = 0; d < t[0].n; d++)
-			for (h = 0; h < t[1].n; h++) {
-				at = (t[0].at + d * (size_t)a[0].dilation) * (size_t)a[1].in;
-				at += t[1].at + h * (size_t)a[1].dilation;
-				tap = c * (size_t)a[0].kernel + t[0].first + d;
-				tap = tap * (size_t)a[1].kernel + t[1].first + h;
-				add_row(r, x + at * (size_t)a[2].in, w + tap * (size_t)a[2].kernel);
-			}
-}
-
-/* A window's result, where its sum alone does not decide it. */
-static float
-undecided(struct row *r, size_t window, float *room, const float *bias, struct lm_counts *counts)
-{
-	const struct lm_axis_window *a = &r->j->c->window.axis[2];
-	size_t k;
-
-	r->taps[2] = lm_window_taps(a, window * a->stride + a->skip);
-	k = lm_correlating_pairs(r->j, r->x, r->filter, r->taps, room, room + r->j->k);
-	return lm_xdot_undecided(room, room + r->j->k, k, bias, 1, 1, r->j->call->kernels->pairs,
-	    counts);
-}
-
-static void
-finish(struct row *r, float *to, float *room, struct lm_counts *counts)
-{
-	const struct lm_correlation *c = r->j->c;
-	float bias = c->bias != NULL ? c->bias[r->filter] : 0;
-	size_t i, k = r->j->k;
-	double t, bound;
-
-	for (i = 0; i < r->n; i++) {
-		t = r->sum[i] + bias;
-		bound = lm_bound(k, r->size[i], 1, fabs((double)bias));
-		if (k <= LM_LONGEST_PROOF && lm_decided(t, bound, 0)) {
-			to[(r->first + i) * c->places[2].step] = (float)t;
-			counts->stage[0]++;
-		} else {
-			to[(r->first + i) * c->places[2].step] = undecided(r, r->first + i, room,
-			    &bias, counts);
-		}
+	for (c = 0; c < j->c.channels; c++, lines += j->lines.channel) {
+		size = j->call->kernels->windows->size(lines, j->lines.channel - LM_PANEL);
+		most = size > most ? size : most;
 	}
+	return most;
 }
 
-/* The row of windows that begins at window `at` of a channel; to: its first result. */
+/* A group's filters on one image. */
 static void
-begin(struct row *r, size_t row, float **to)
+group_sums(const struct lm_correlating *j, const struct lm_block *b, size_t group,
+    const float *lines, const struct lm_desk *d, struct lm_counts *counts)
 {
-	const struct lm_correlation *c = r->j->c;
-	const struct lm_axis_window *a = c->window.axis;
-	size_t d = row / (size_t)a[1].out % (size_t)a[0].out, h = row % (size_t)a[1].out, line;
-	size_t filters = c->groups * c->filters, sample;
+	size_t filters = j->c.bank.filters, f, t;
+	double size = size_of(j, lines);
 
-	row /= (size_t)(a[0].out * a[1].out);
-	sample = row / filters;
-	r->filter = row % filters;
-	r->x = lm_correlating_from(r->j, sample, r->filter / c->filters);
-	r->taps[0] = lm_window_taps(&a[0], d * a[0].stride + a[0].skip);
-	r->taps[1] = lm_window_taps(&a[1], h * a[1].stride + a[1].skip);
-	line = (c->places[0].first + d * c->places[0].step) * c->places[1].extent;
-	line += c->places[1].first + h * c->places[1].step;
-	*to = lm_correlating_to(r->j, sample, r->filter) + line * c->places[2].extent;
-	*to += c->places[2].first;
-}
-
-static void
-work(void *context, int worker, size_t from, size_t to)
-{
-	const struct lm_correlating *j = context;
-	float *room = (float *)j->call->scratch + (size_t)worker * j->scratch, *y;
-	size_t wide = (size_t)j->c->window.axis[2].out, i;
-	struct row r = { .j = j };
-
-	for (; from < to; from++) {
-		begin(&r, from, &y);
-		for (r.first = 0; r.first < wide; r.first += r.n) {
-			r.n = wide - r.first < SIDE ? wide - r.first : SIDE;
-			for (i = 0; i < r.n; i++)
-				r.sum[i] = r.size[i] = 0;
-			add_taps(&r);
-			finish(&r, y, room, &j->call->counts[worker]);
-		}
+	for (f = group * filters; f < (group + 1) * filters; f++) {
+		for (t = 0; t < j->c.bank.k; t++)
+			d->weights[t] = j->c.bank.w[f * j->c.bank.k + t];
+		sums(j, b, f, lines, size, d, counts);
 	}
 }
 
 void
-lm_correlate_rows(const struct lm_correlating *j)
+lm_correlate_few(const struct lm_correlating *j, const struct lm_block *b, size_t group,
+    size_t groups, const struct lm_desk *d, struct lm_counts *counts)
 {
-	const struct lm_axis_window *a = j->c->window.axis;
-	size_t rows = j->c->samples * j->c->groups * j->c->filters;
-	struct lm_correlating context = *j;
+	size_t apart = j->c.channels * j->lines.channel, i, g;
+	struct lm_block one = *b;
 
-	rows *= (size_t)(a[0].out * a[1].out);
-	lm_pool_each(j->call->pool, rows, GRAIN / (j->k * (size_t)a[2].out) + 1, work, &context);
+	one.images = 1;
+	for (i = 0; i < b->images; i++) {
+		one.image = b->image + i;
+		for (g = 0; g < groups; g++)
+			group_sums(j, &one, group + g, d->lines + i * j->lines.image + g * apart, d,
+			    counts);
+	}
 }

@@ -3,6 +3,7 @@
  * rounded for each; integers are exact or refused.
  */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include <inttypes.h>
 
@@ -129,5 +130,6 @@ const struct lm_layer_ops lm_layer_cumsum = {
 	.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
 	.shape = shape,
 	.plan = plan,
+	.pieces = lm_pieces_axis,
 	.forward = forward,
 };

@@ -1,5 +1,6 @@
 /* dense: y[..., o] = sum over i of x[..., i] W[o, i] + b[o], over the last axis of any rank. */
 #include "layer/multiply.h"
+#include "layer/pieces.h"
 
 enum { IN, OUT, BIASED };
 enum { WEIGHT, BIAS };
@@ -81,5 +82,6 @@ const struct lm_layer_ops lm_layer_dense = {
 	.shape = shape,
 	.prepare = prepare,
 	.rows = rows,
+	.pieces = lm_pieces_rows,
 	.forward = forward,
 };

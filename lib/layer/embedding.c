@@ -3,6 +3,7 @@
  * outside the vocabulary (a NaN always is) gives zeros, NaNs or an error, as "outside" says.
  */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -146,6 +147,12 @@ forward(const struct lm_call *c, struct loom_error *err)
 	return 0;
 }
 
+static int
+pieces(const struct lm_pieces *p)
+{
+	return !p->varies && p->out_at[0] == p->in_at[0];
+}
+
 const struct lm_layer_ops lm_layer_embedding = {
 	.name = "embedding",
 	.cell = 13,
@@ -161,5 +168,6 @@ const struct lm_layer_ops lm_layer_embedding = {
 	    [WRAP] = { "wrap", LM_IS_FLAG, 0, 1, NULL, 0 } },
 	.slots = { [TABLE] = { "table", "vd", { VOCAB, DIM }, 0, 0, 0, 0 } },
 	.shape = shape,
+	.pieces = pieces,
 	.forward = forward,
 };

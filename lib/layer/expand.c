@@ -1,5 +1,6 @@
 /* expand: x broadcast to shape, as NumPy does: along axes of extent 1 and new leading ones. */
 #include "layer/strided.h"
+#include "layer/pieces.h"
 
 enum { SHAPE };
 
@@ -55,5 +56,6 @@ const struct lm_layer_ops lm_layer_expand = {
 	.about = "y = x broadcast to shape",
 	.params = { [SHAPE] = { "shape", LM_IS_DIMS, 0, INT64_MAX, NULL, 0 } },
 	.shape = shape,
+	.pieces = lm_pieces_expand,
 	.forward = forward,
 };

@@ -1,5 +1,6 @@
 /* gather: y[i..., j..., k...] = x[i..., indices[j...], k...], as NumPy's take along one axis. */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -96,6 +97,19 @@ forward(const struct lm_call *c, struct loom_error *err)
 	return 0;
 }
 
+/* Positions lie along another axis of x, or in the indices. */
+static int
+pieces(const struct lm_pieces *p)
+{
+	int64_t axis = p->node->param[AXIS].i;
+
+	if (axis < 0)
+		axis += (int64_t)p->in[0].rank;
+	if (p->in_at[0] != LM_NOWHERE && p->in_at[1] != LM_NOWHERE)
+		return 0;
+	return !p->varies && (int64_t)p->in_at[0] != axis;
+}
+
 const struct lm_layer_ops lm_layer_gather = {
 	.name = "gather",
 	.cell = -1,
@@ -107,5 +121,6 @@ const struct lm_layer_ops lm_layer_gather = {
 	.about = "y = x taken along axis at indices, int64 from 0 to its extent - 1",
 	.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
 	.shape = shape,
+	.pieces = pieces,
 	.forward = forward,
 };

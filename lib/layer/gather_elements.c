@@ -1,5 +1,6 @@
 /* gather_elements: along one axis, each value from the place that the index in its place says. */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -108,5 +109,6 @@ const struct lm_layer_ops lm_layer_gather_elements = {
 	.about = "y = x with each place along axis from indices, int64 from 0 to its extent - 1",
 	.params = { [AXIS] = { "axis", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
 	.shape = shape,
+	.pieces = lm_pieces_axis,
 	.forward = forward,
 };

@@ -21,13 +21,13 @@ struct job {
 };
 
 static void
-channel(const struct job *j, float *y, const float *x, size_t at, struct lm_norm_line *line)
+channel(const struct job *j, float *y, const float *x, size_t at, struct lm_affine *line)
 {
 	const struct lm_prepared *slot = j->call->slot;
 
 	line->gamma = slot[GAMMA].f32 != NULL ? slot[GAMMA].f32[at] : 1;
 	line->beta = slot[BETA].f32 != NULL ? slot[BETA].f32[at] : -0.0;
-	lm_norm_line(y, x, j->inner, line);
+	j->call->kernels->fn->affine(y, x, line, j->inner);
 }
 
 static void
@@ -35,17 +35,17 @@ groups(void *context, int worker, size_t from, size_t to)
 {
 	const struct job *j = context;
 	const struct lm_call *c = j->call;
+	const struct lm_functions *fn = c->kernels->fn;
 	size_t n = j->channels * j->inner, k;
-	double *square = (double *)c->scratch + (size_t)worker * n;
-	struct lm_norm_line line = { 0 };
+	struct lm_affine line = { 0 };
 
+	(void)worker;
 	for (; from < to; from++) {
 		const float *x = (const float *)c->in[0].data + from * n;
 		float *y = (float *)c->out[0].data + from * n;
 
-		line.mean = c->kernels->fn->lane16_f32(x, n) / (double)n;
-		line.r = lm_inverse_deviation(c->kernels, x, line.mean, n, c->node->param[EPS].real,
-		    square);
+		line.mean = fn->lane16_f32(x, n) / (double)n;
+		line.r = lm_inverse_deviation(fn, x, line.mean, n, c->node->param[EPS].real);
 		for (k = 0; k < j->channels; k++)
 			channel(j, y + k * j->inner, x + k * j->inner,
 			    from % j->groups * j->channels + k, &line);
@@ -99,21 +99,6 @@ shape(const struct lm_shaping *s, struct loom_error *err)
 	return 0;
 }
 
-/* A group of squares for each worker. */
-static int
-plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
-{
-	size_t n = (size_t)s->node->param[CHANNELS].i / groups_of(s->node);
-	unsigned i;
-
-	for (i = 2; i < s->in[0].rank; i++)
-		if (lm_mul(n, (size_t)s->in[0].dim[i], &n) < 0)
-			n = SIZE_MAX;
-	if (lm_mul(n, sizeof(double), scratch) < 0)
-		return lm_fail(err, LOOM_ENOMEM, "no memory for a group of %s", s->node->name);
-	return 0;
-}
-
 const struct lm_layer_ops lm_layer_groupnorm = {
 	.name = "groupnorm",
 	.cell = -1,
@@ -132,7 +117,6 @@ const struct lm_layer_ops lm_layer_groupnorm = {
 	    [BETA] = { "beta", "n", { CHANNELS }, 1 + OFFSET, 0, 0, 0 } },
 	.check = check,
 	.shape = shape,
-	.plan = plan,
 	.forward = forward,
 };
 
@@ -153,6 +137,5 @@ const struct lm_layer_ops lm_layer_instancenorm = {
 	    [BETA] = { "beta", "n", { CHANNELS }, 1 + OFFSET, 0, 0, 0 } },
 	.check = check,
 	.shape = shape,
-	.plan = plan,
 	.forward = forward,
 };

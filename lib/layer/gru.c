@@ -5,15 +5,15 @@
  */
 #include "layer/recurrent.h"
 
-enum { R, Z, N, GATES, OF_STATE = GATES }; /* OF_STATE: the second sum of n */
+enum { R, Z, N, GATES };
 enum { RESET_AFTER = LM_RECURRENT_PARAMS };
 
 /* r h is rounded: it stands among the terms of a sum. */
 static void
 reset(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t to)
 {
-	size_t hidden = (size_t)c->node->param[LM_HIDDEN].i, j;
-	float *r = s->z + R * hidden;
+	float *r = s->z + R * s->pitch;
+	size_t j;
 
 	c->kernels->fn->sigmoid(r + from, r + from, to - from);
 	for (j = from; j < to; j++)
@@ -24,15 +24,15 @@ reset(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t 
 static void
 update(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t to)
 {
-	size_t hidden = (size_t)c->node->param[LM_HIDDEN].i, k = to - from, j;
-	float *r = s->z + R * hidden, *z = s->z + Z * hidden, *n = s->z + N * hidden;
-	const float *q = s->z + OF_STATE * hidden;
+	size_t pitch = s->pitch, k = to - from, j;
+	float *r = s->z + R * pitch, *z = s->z + Z * pitch, *n = s->z + N * pitch;
+	const float *p = s->inputs; /* n begins as the state's */
 
 	c->kernels->fn->sigmoid(z + from, z + from, k);
 	if (c->node->param[RESET_AFTER].i) {
 		c->kernels->fn->sigmoid(r + from, r + from, k);
 		for (j = from; j < to; j++)
-			n[j] = (float)(n[j] + (double)r[j] * q[j]);
+			n[j] = (float)(p[j] + (double)r[j] * n[j]);
 	}
 	c->kernels->fn->tanh(n + from, n + from, k);
 	for (j = from; j < to; j++)
@@ -67,6 +67,7 @@ const struct lm_layer_ops lm_layer_gru = {
 	.check = lm_recurrent_check,
 	.shape = lm_recurrent_shape,
 	.prepare = lm_recurrent_prepare,
+	.rows = lm_recurrent_rows,
 	.plan = lm_recurrent_plan,
 	.forward = lm_recurrent_forward,
 };

@@ -6,8 +6,11 @@
 
 #include "num/rope.h"
 
-enum { WORK = 1 << 16 }; /* products that are worth a thread */
-enum { ANGLE = 32 };	 /* products that an angle is worth */
+enum {
+	WORK = 1 << 21, /* products that are worth a thread */
+	ANGLE = 32,	/* products that an angle is worth */
+	PACKED = 4	/* queries that keys are put into panels for */
+};
 
 const char *const lm_masks[] = { "none", "keep", "hide", "add", NULL };
 const char *const lm_fills[] = { "-inf", "least", "-1e9", NULL };
@@ -19,11 +22,50 @@ lm_extent(const struct lm_shape *s, unsigned from_end)
 	return s->rank > from_end ? s->dim[s->rank - 1 - from_end] : 1;
 }
 
-/* The room of one query, or the cosines and sines of one position. */
+/* ---- what is to be done ---- */
+
+/* Queries that have the same keys, a line of them, and how it is cut into blocks. */
+struct lines {
+	const struct lm_heads *heads;
+	int across; /* those of the heads of a group at one position; else of one head at all */
+	size_t queries, block, blocks;
+};
+
+static struct lines
+lines_of(const struct lm_heads *h)
+{
+	struct lines l = { h, h->sq == 1, h->sq, 0, 0 };
+
+	if (l.across)
+		l.queries = h->heads / h->kv_heads;
+	l.block = lm_attend_queries(h->keys.positions, l.queries);
+	l.blocks = (l.queries + l.block - 1) / l.block;
+	return l;
+}
+
+void
+lm_heads_fit(struct lm_heads *h)
+{
+	h->keys.positions = h->most > 0 ? h->most : h->sk;
+	h->keys.head_dim = h->head_dim;
+	h->keys.value_dim = h->value_dim;
+	h->keys.kept = h->most > 0;
+	h->keys.rows = h->most == 0 && h->sq * (h->heads / h->kv_heads) < PACKED;
+}
+
+size_t
+lm_heads_keys(const struct lm_heads *h)
+{
+	return h->kv_heads * lm_keys_size(&h->keys);
+}
+
+/* The room of a block of queries, or the cosines and sines of one position. */
 size_t
 lm_heads_part(const struct lm_heads *h)
 {
-	size_t room = lm_attend_room(h->sk), angles = (h->head_dim / 2) * 2 * sizeof(float);
+	struct lines l = lines_of(h);
+	size_t room = lm_attend_room(l.block, h->keys.positions);
+	size_t angles = (h->head_dim / 2) * 2 * sizeof(float);
 
 	return room > angles ? room : angles;
 }
@@ -66,7 +108,8 @@ turn_rows(void *context, int worker, size_t from, size_t to)
 	int interleaved = t->heads->rope == LM_ROPE_INTERLEAVED;
 
 	for (; from < to; from++) {
-		lm_rope_angles(cosine, sine, t->heads->frequency, d / 2, from % t->positions);
+		lm_rope_angles(cosine, sine, t->heads->frequency, d / 2,
+		    t->heads->before + from % t->positions);
 		for (i = 0; i < t->per_row; i++)
 			lm_rope_turn(t->rows + (from * t->per_row + i) * d, d, cosine, sine,
 			    interleaved);
@@ -80,27 +123,6 @@ turn(const struct lm_heads *h, float *rows, size_t positions, size_t per_row)
 
 	lm_pool_each(h->call->pool, h->count * positions, grain((per_row + ANGLE) * h->head_dim),
 	    turn_rows, &t);
-}
-
-/* ---- values ---- */
-
-/* A row for each element of each head of each sample: its values at all positions. */
-static void
-transpose_rows(void *context, int worker, size_t from, size_t to)
-{
-	const struct lm_heads *h = context;
-	size_t step = (h->apart ? 1 : h->kv_heads) * h->value_dim, i;
-
-	(void)worker;
-	for (; from < to; from++) {
-		size_t head = from / h->value_dim % h->kv_heads;
-		size_t sample = from / h->value_dim / h->kv_heads;
-		const float *v = h->v + from % h->value_dim +
-		    vector(h, sample, h->sk, h->kv_heads, 0, head) * h->value_dim;
-
-		for (i = 0; i < h->sk; i++)
-			h->t[from * h->sk + i] = v[i * step];
-	}
 }
 
 /* ---- masks ---- */
@@ -184,14 +206,12 @@ lm_heads_start(struct lm_heads *h, const struct lm_call *c, const struct lm_seei
 {
 	const union lm_value *p = c->node->param;
 	struct lm_attend a = { .kernels = c->kernels,
-		.keys = h->sk,
-		.head_dim = h->head_dim,
-		.value_dim = h->value_dim,
-		.k_step = (h->apart ? 1 : h->kv_heads) * h->head_dim,
+		.keys = h->before + h->sk,
 		.scale = p[see->scale].real,
 		.kind = (enum lm_mask)p[see->mask].i };
 
 	h->call = c;
+	h->kept = c->kept;
 	h->mask = c->node->n_in > LM_MASK ? &c->in[LM_MASK] : NULL;
 	h->causal = (int)p[see->causal].i;
 	if (isnan(a.scale))
@@ -204,61 +224,141 @@ lm_heads_start(struct lm_heads *h, const struct lm_call *c, const struct lm_seei
 	h->attend = a;
 }
 
+/* ---- keys ---- */
+
+/* Keys and values of a head that come with this call; group counts the heads of all samples. */
+static struct lm_incoming
+incoming(const struct lm_heads *h, size_t group)
+{
+	size_t at = vector(h, group / h->kv_heads, h->sk, h->kv_heads, 0, group % h->kv_heads);
+	size_t side = h->apart ? 1 : h->kv_heads;
+
+	return (struct lm_incoming){ .before = h->before,
+		.n = h->sk,
+		.k = h->k + at * h->head_dim,
+		.k_step = side * h->head_dim,
+		.v = h->v + at * h->value_dim,
+		.v_step = side * h->value_dim };
+}
+
+static void
+add_keys(void *context, int worker, size_t from, size_t to)
+{
+	const struct lm_heads *h = context;
+	struct lm_incoming in;
+
+	(void)worker;
+	for (; from < to; from++) {
+		in = incoming(h, from);
+		lm_keys_add(&h->keys, from, &in, h->call->kernels);
+	}
+}
+
+/* ---- pieces ---- */
+
+int
+lm_heads_pieces(const struct lm_pieces *p, const struct lm_seeing *see)
+{
+	const struct lm_node *n = p->node;
+	size_t i;
+
+	for (i = 0; i < n->n_in; i++)
+		if (n->in[i] != LM_ABSENT && p->in_at[i] + 2 != p->in[i].rank)
+			return 0;
+	return !p->varies && n->param[see->causal].i && n->param[see->mask].i == LM_NO_MASK;
+}
+
+int
+lm_heads_kept(const struct lm_heads *h, const struct lm_node *n, size_t *bytes,
+    struct loom_error *err)
+{
+	double most = (double)h->most * (double)h->kv_heads * (double)h->batch *
+	    (double)(h->head_dim + h->value_dim + 64);
+
+	if (most > (double)(SIZE_MAX / 64))
+		return lm_fail(err, LOOM_ENOMEM, "no memory for the keys of %s", n->name);
+	*bytes = h->batch * lm_heads_keys(h);
+	return 0;
+}
+
 /* ---- queries ---- */
 
-struct lm_attend
-lm_heads_query(const struct lm_heads *h, size_t i, size_t head, size_t row)
+static struct lm_sight
+sight(const struct lm_heads *h, size_t sample, size_t head, size_t row)
 {
-	struct lm_attend a = h->attend;
-	size_t group = head / (h->heads / h->kv_heads), size = a.kind == LM_ADD ? sizeof(float) : 1;
+	size_t size = h->attend.kind == LM_ADD ? sizeof(float) : 1;
+	struct lm_sight s = { .seen = h->causal ? h->before + row + 1 : h->sk };
 
-	a.q = h->q + vector(h, i, h->sq, h->heads, row, head) * h->head_dim;
-	a.k = h->k + vector(h, i, h->sk, h->kv_heads, 0, group) * h->head_dim;
-	a.v = h->t + (i * h->kv_heads + group) * h->value_dim * h->sk;
-	a.seen = h->causal ? row + 1 : h->sk;
-	if (a.kind != LM_NO_MASK)
-		a.mask = (const char *)h->mask->data +
-		    mask_offset(h, h->first + i, head, row) * size;
-	return a;
+	if (h->attend.kind != LM_NO_MASK)
+		s.mask = (const char *)h->mask->data + mask_offset(h, sample, head, row) * size;
+	return s;
 }
 
 int
 lm_heads_seen(const struct lm_heads *h, const struct lm_seeing *see, struct loom_error *err)
 {
 	const struct lm_node *n = h->call->node;
-	size_t rows = h->batch * h->heads * h->sq, r, row, head;
-	struct lm_heads at = *h;
-	struct lm_attend a;
+	size_t rows = h->batch * h->heads * h->sq, r, row, head, sample;
+	struct lm_sight s;
 
 	if (n->param[see->empty].i != LM_EMPTY_ERROR || h->attend.kind == LM_NO_MASK)
 		return 0;
 	for (r = 0; r < rows; r++) {
 		row = r % h->sq;
 		head = r / h->sq % h->heads;
-		at.first = r / h->sq / h->heads;
-		a = lm_heads_query(&at, 0, head, row);
-		if (!lm_attend_any(&a))
+		sample = r / h->sq / h->heads;
+		s = sight(h, sample, head, row);
+		if (!lm_attend_any(&h->attend, &s))
 			return lm_fail(err, LOOM_ESHAPE,
 			    "layer %s (%s): query %zu of head %zu in sample %zu sees no key, and "
 			    "empty is error",
-			    n->name, n->op->name, row, head, at.first);
+			    n->name, n->op->name, row, head, sample);
 	}
 	return 0;
 }
 
+/* Queries of the i-th sample at hand, the first of them that of a row of a head. */
 static void
-attend_rows(void *context, int worker, size_t from, size_t to)
+attend_block(const struct lines *l, int worker, size_t i, size_t head, size_t row, size_t n)
 {
-	const struct lm_heads *h = context;
+	const struct lm_heads *h = l->heads;
+	size_t at = vector(h, i, h->sq, h->heads, row, head), j;
+	size_t step = l->across || h->apart ? 1 : h->heads;
+	size_t group = i * h->kv_heads + head / (h->heads / h->kv_heads);
+	struct lm_incoming in = incoming(h, group);
+	struct lm_attend a = h->attend;
+
+	a.counts = &h->call->counts[worker];
+	a.room = lm_call_room(h->call, worker);
+	a.k = lm_keys_of(&h->keys, group, &in);
+	a.v = lm_values_of(&h->keys, group, &in);
+	a.queries = n;
+	a.q = h->q + at * h->head_dim;
+	a.q_step = step * h->head_dim;
+	a.o = h->o + at * h->value_dim;
+	a.o_step = step * h->value_dim;
+	for (j = 0; j < n; j++)
+		a.sight[j] = l->across ? sight(h, h->first + i, head + j, row)
+				       : sight(h, h->first + i, head, row + j);
+	lm_attend(&a, part_of(h, worker));
+}
+
+static void
+attend_blocks(void *context, int worker, size_t from, size_t to)
+{
+	const struct lines *l = context;
+	const struct lm_heads *h = l->heads;
+	size_t heads = l->across ? h->kv_heads : h->heads, line, first, n, head;
 
 	for (; from < to; from++) {
-		size_t row = from % h->sq, head = from / h->sq % h->heads;
-		size_t i = from / h->sq / h->heads;
-		struct lm_attend a = lm_heads_query(h, i, head, row);
-
-		a.counts = &h->call->counts[worker];
-		lm_attend(&a, part_of(h, worker),
-		    h->o + vector(h, i, h->sq, h->heads, row, head) * h->value_dim);
+		line = from / l->blocks;
+		first = from % l->blocks * l->block;
+		n = l->queries - first < l->block ? l->queries - first : l->block;
+		head = line % heads;
+		if (l->across)
+			attend_block(l, worker, line / heads, head * l->queries + first, 0, n);
+		else
+			attend_block(l, worker, line / heads, head, first, n);
 	}
 }
 
@@ -266,12 +366,16 @@ void
 lm_heads_run(struct lm_heads *h)
 {
 	struct lm_pool *pool = h->call->pool;
+	struct lines l = lines_of(h);
 
+	if (h->kept != NULL)
+		h->keys.memory = h->kept + h->first * lm_heads_keys(h);
 	if (h->rope != LM_ROPE_NONE) {
 		turn(h, h->q, h->sq, h->heads);
 		turn(h, h->k, h->sk, h->kv_heads);
 	}
-	lm_pool_each(pool, h->count * h->kv_heads * h->value_dim, grain(h->sk), transpose_rows, h);
-	lm_pool_each(pool, h->count * h->heads * h->sq, grain(h->sk * (h->head_dim + h->value_dim)),
-	    attend_rows, h);
+	lm_pool_each(pool, h->count * h->kv_heads, grain(h->sk * (h->head_dim + h->value_dim)),
+	    add_keys, h);
+	lm_pool_each(pool, h->count * h->heads * h->sq / l.queries * l.blocks,
+	    grain(l.block * h->sk * (h->head_dim + h->value_dim)), attend_blocks, &l);
 }

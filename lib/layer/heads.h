@@ -6,7 +6,8 @@
 #define LAYER_HEADS_H
 
 #include "layer/attend.h"
-#include "layer/layer.h"
+#include "layer/keys.h"
+#include "layer/pieces.h"
 
 enum lm_rope { LM_ROPE_NONE, LM_ROPE_HALF, LM_ROPE_INTERLEAVED };
 
@@ -26,7 +27,8 @@ struct lm_seeing {
 
 struct lm_heads {
 	const struct lm_call *call;
-	size_t batch, sq, sk;
+	size_t batch, sq, sk; /* sk: keys that come with the call */
+	size_t before, most; /* positions that are kept from before, and at the most; 0: all come */
 	size_t heads, kv_heads, head_dim, value_dim;
 	int causal;
 	enum lm_rope rope;
@@ -37,16 +39,26 @@ struct lm_heads {
 	size_t first, count;	 /* the samples at hand */
 	/* of those, [sample][position][head][element], or [sample][head][position][element] */
 	float *q, *k, *v, *o;
-	float *t;	   /* v turned: [sample][head][element][position] */
-	double *frequency; /* of rope */
-	char *part;	   /* lm_heads_part() bytes for each worker */
+	struct lm_keys keys; /* [sample][head] */
+	char *kept;	     /* the keys of all samples, where sequences come in pieces */
+	double *frequency;   /* of rope */
+	char *part;	     /* lm_heads_part() bytes for each worker */
 };
 
-/* Bytes that each worker wants. */
+/* What follows from the extents. */
+void lm_heads_fit(struct lm_heads *);
+/* Bytes that each worker wants, and the keys of a sample. */
 size_t lm_heads_part(const struct lm_heads *);
+size_t lm_heads_keys(const struct lm_heads *);
 
 /* The extent of an axis that is counted from the end; 1 where there is none. */
 uint64_t lm_extent(const struct lm_shape *, unsigned from_end);
+
+/* Is it causal, without a mask, and do queries, keys and values come position by position? */
+int lm_heads_pieces(const struct lm_pieces *, const struct lm_seeing *);
+/* Bytes that are kept of all samples. */
+int lm_heads_kept(const struct lm_heads *, const struct lm_node *, size_t *bytes,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 /* Is the scale one that sums go with? */
 int lm_heads_check(const struct lm_node *, const struct lm_seeing *,
@@ -59,9 +71,6 @@ void lm_heads_start(struct lm_heads *, const struct lm_call *, const struct lm_s
 /* Where that is an error, the first query that sees no key. */
 int lm_heads_seen(const struct lm_heads *, const struct lm_seeing *,
     struct loom_error *) LOOM_MUST_CHECK;
-
-/* What the query of a row of a head of the i-th sample at hand may see; q, k, v where they are. */
-struct lm_attend lm_heads_query(const struct lm_heads *, size_t i, size_t head, size_t row);
 
 /* Turns q and k where rope is wanted, then fills o. */
 void lm_heads_run(struct lm_heads *);

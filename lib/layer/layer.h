@@ -92,6 +92,8 @@ struct lm_prepared {
 	struct lm_matrix
 	    matrix;	 /* the same as a factor of products, where the operation asked for it */
 	const void *raw; /* integers and flags */
+	/* Of rows that are the left factor of products, where the operation has such: */
+	const double *norm, *tiles;
 };
 
 struct lm_preparing {
@@ -116,7 +118,12 @@ struct lm_call {
 	void *scratch;		      /* what plan asked for, worker after worker */
 	void *room;		      /* kernels->room bytes for each worker */
 	const struct lm_sizes *sizes; /* as shape had them */
+	/* In a run whose sequences come in pieces: what keep asked for, and how many positions are over. */
+	void *kept;
+	size_t positions, before; /* positions: as keep had them */
 };
+
+struct lm_pieces; /* pieces.h */
 
 struct lm_layer_ops {
 	const char *name; /* in checkpoints, streams and messages; also the file's or the row's */
@@ -139,6 +146,17 @@ struct lm_layer_ops {
 	size_t (*rows)(const struct lm_shaping *, size_t slot);
 	/* Bytes of scratch that each worker wants for these shapes.  NULL: none. */
 	int (*plan)(const struct lm_shaping *, size_t *scratch, struct loom_error *);
+	/*
+	 * Where sequences come in pieces: does each position go its own way, or with those before it that
+	 * the operation keeps?  NULL: no.
+	 */
+	int (*pieces)(const struct lm_pieces *);
+	/*
+	 * Instead of plan where sequences of at most so many positions come in pieces: what is kept from
+	 * piece to piece, too.  NULL: nothing.
+	 */
+	int (*keep)(const struct lm_shaping *, size_t positions, size_t *kept, size_t *scratch,
+	    struct loom_error *);
 	/* Allocates nothing.  Fails only where integers overflow. */
 	int (*forward)(const struct lm_call *, struct loom_error *);
 };

@@ -10,10 +10,10 @@ enum { I, F, G, O, GATES };
 static void
 update(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t to)
 {
-	size_t hidden = (size_t)c->node->param[LM_HIDDEN].i, n = to - from, j;
+	size_t pitch = s->pitch, n = to - from, j;
 	float *z = s->z, *h = s->h;
 	double *memory = s->memory;
-	float *i = z + I * hidden, *f = z + F * hidden, *g = z + G * hidden, *o = z + O * hidden;
+	float *i = z + I * pitch, *f = z + F * pitch, *g = z + G * pitch, *o = z + O * pitch;
 
 	c->kernels->fn->sigmoid(i + from, i + from, n);
 	c->kernels->fn->sigmoid(f + from, f + from, n);
@@ -50,6 +50,7 @@ const struct lm_layer_ops lm_layer_lstm = {
 	.check = lm_recurrent_check,
 	.shape = lm_recurrent_shape,
 	.prepare = lm_recurrent_prepare,
+	.rows = lm_recurrent_rows,
 	.plan = lm_recurrent_plan,
 	.forward = lm_recurrent_forward,
 };

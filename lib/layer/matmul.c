@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 enum { TOGETHER = 1 << 20 }; /* floats of y that are packed before they are used */
 enum { WORK = 1 << 20 };     /* products that are worth a thread */
@@ -271,6 +272,22 @@ forward(const struct lm_call *c, struct loom_error *err)
 	return 0;
 }
 
+/*
+ * Positions lie along rows of x or columns of y, while the other has none; or along an axis of
+ * both before these.
+ */
+static int
+pieces(const struct lm_pieces *p)
+{
+	unsigned x = p->in[0].rank - p->in_at[0], y = p->in[1].rank - p->in_at[1];
+
+	if (p->in_at[1] == LM_NOWHERE)
+		return !p->varies && x > 1;
+	if (p->in_at[0] == LM_NOWHERE)
+		return !p->varies && y != 2 && p->in[1].rank > 1;
+	return !p->varies && x == y && x > 2;
+}
+
 const struct lm_layer_ops lm_layer_matmul = {
 	.name = "matmul",
 	.cell = -1,
@@ -282,5 +299,6 @@ const struct lm_layer_ops lm_layer_matmul = {
 	.about = "z[..., i, j] = sum over k of x[..., i, k] y[..., k, j]",
 	.shape = shape,
 	.plan = plan,
+	.pieces = pieces,
 	.forward = forward,
 };

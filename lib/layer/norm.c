@@ -8,6 +8,7 @@
  * depend on the order, so nothing here may be rearranged.
  */
 #include "layer/norm.h"
+#include "layer/pieces.h"
 
 #include <math.h>
 
@@ -16,44 +17,9 @@ enum { GAMMA, BETA };
 enum { GRAIN = 1024 }; /* elements that are worth a thread */
 
 double
-lm_inverse_deviation(const struct lm_kernels *k, const float *x, double mean, size_t n, double eps,
-    double *square)
+lm_inverse_deviation(const struct lm_functions *fn, const float *x, double mean, size_t n, double eps)
 {
-	double d;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		d = x[i] - mean;
-		square[i] = d * d;
-	}
-	return 1.0 / sqrt(k->fn->lane16(square, n) / (double)n + eps);
-}
-
-void
-lm_norm_line(float *y, const float *x, size_t n, const struct lm_norm_line *line)
-{
-	struct lm_norm_line l = *line;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		y[i] = (float)((x[i] - l.mean) * l.r * l.gamma + l.beta);
-}
-
-static void
-normalise(float *y, const float *x, double mean, double r, size_t n, const lm_f32u *gamma,
-    const lm_f32u *beta)
-{
-	double t;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		t = (x[i] - mean) * r;
-		if (gamma != NULL)
-			t = t * gamma[i];
-		if (beta != NULL)
-			t = t + beta[i];
-		y[i] = (float)t;
-	}
+	return 1.0 / sqrt(fn->lane16_squares(x, mean, n) / (double)n + eps);
 }
 
 struct job {
@@ -67,19 +33,20 @@ rows(void *context, int worker, size_t from, size_t to)
 {
 	const struct job *j = context;
 	const struct lm_call *c = j->call;
-	double *square = (double *)c->scratch + (size_t)worker * j->n, mean = 0, r;
+	const struct lm_functions *fn = c->kernels->fn;
+	double mean = 0, r;
 	size_t row;
 
+	(void)worker;
 	for (row = from; row < to; row++) {
 		const float *x = (const float *)c->in[0].data + row * j->n;
 		float *y = (float *)c->out[0].data + row * j->n;
 
 		if (j->centred)
-			mean = c->kernels->fn->lane16_f32(x, j->n) / (double)j->n;
-		r = lm_inverse_deviation(c->kernels, x, mean, j->n, c->node->param[EPS].real,
-		    square);
-		normalise(y, x, mean, r, j->n, c->slot[GAMMA].f32,
-		    j->centred ? c->slot[BETA].f32 : NULL);
+			mean = fn->lane16_f32(x, j->n) / (double)j->n;
+		r = lm_inverse_deviation(fn, x, mean, j->n, c->node->param[EPS].real);
+		fn->normalize(y, x, mean, r, c->slot[GAMMA].f32,
+		    j->centred ? c->slot[BETA].f32 : NULL, j->n);
 	}
 }
 
@@ -139,15 +106,6 @@ shape(const struct lm_shaping *s, struct loom_error *err)
 	return 0;
 }
 
-/* A row of squares for each worker. */
-static int
-plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
-{
-	(void)err;
-	*scratch = (size_t)s->node->param[DIM].i * sizeof(double);
-	return 0;
-}
-
 const struct lm_layer_ops lm_layer_layernorm = {
 	.name = "layernorm",
 	.cell = 9,
@@ -165,7 +123,7 @@ const struct lm_layer_ops lm_layer_layernorm = {
 	    [BETA] = { "beta", "n", { DIM }, 1 + OFFSET, 0, 0, 0 } },
 	.check = check,
 	.shape = shape,
-	.plan = plan,
+	.pieces = lm_pieces_rows,
 	.forward = forward_layernorm,
 };
 
@@ -184,6 +142,6 @@ const struct lm_layer_ops lm_layer_rmsnorm = {
 	.slots = { [GAMMA] = { "gamma", "n", { DIM }, 1 + SCALE, 0, 0, 0 } },
 	.check = check,
 	.shape = shape,
-	.plan = plan,
+	.pieces = lm_pieces_rows,
 	.forward = forward_rmsnorm,
 };

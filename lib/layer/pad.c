@@ -1,5 +1,6 @@
 /* pad: places before and after x along each of axes: a value, or x mirrored, held or repeated. */
 #include "layer/axes.h"
+#include "layer/pieces.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -241,5 +242,6 @@ const struct lm_layer_ops lm_layer_pad = {
 	    [VALUE] = { "value", LM_IS_REAL, 0, 0, NULL, 0 } },
 	.check = check,
 	.shape = shape,
+	.pieces = lm_pieces_axes,
 	.forward = forward,
 };

@@ -1,5 +1,6 @@
 /* prelu: y = x < 0 ? slope x : x, where slope broadcasts to the shape of x as NumPy's arrays do. */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include "layer/strided.h"
 #include "layer/walk.h"
@@ -91,5 +92,6 @@ const struct lm_layer_ops lm_layer_prelu = {
 	.params = { [SHAPE] = { "shape", LM_IS_INTS, 0, INT64_MAX, NULL, 0 } },
 	.slots = { [SLOPE] = { "slope", "", { 0 }, 0, 1 + SHAPE, 0, 0 } },
 	.shape = shape,
+	.pieces = lm_pieces_each,
 	.forward = forward,
 };

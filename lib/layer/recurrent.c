@@ -1,6 +1,7 @@
 /* recurrent: what rnn, lstm and gru share: parameters, shapes, weights side by side. */
 #include "layer/recurrent.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "num/product.h"
@@ -98,70 +99,10 @@ lm_recurrent_shape(const struct lm_shaping *s, struct loom_error *err)
 
 /* ---- weights ---- */
 
-/* [W, U] of all gates that need it, a row for each unit: inputs and state are then one sum. */
-static int
-join_weights(struct lm_preparing *p, struct loom_error *err)
-{
-	const struct lm_node *n = p->node;
-	size_t in = (size_t)n->param[LM_INPUT].i, hidden = (size_t)n->param[LM_HIDDEN].i;
-	size_t gates = lm_recurrent_cell(n)->gates - (lm_recurrent_last(n) == LM_LAST_SPLIT);
-	size_t k = in + hidden, rows = gates * hidden, r;
-	float *joined, *row;
-
-	joined = lm_arena_alloc(p->arena, rows, k * sizeof(*joined), err);
-	if (joined == NULL)
-		return -1;
-	for (r = 0; r < rows; r++) {
-		const struct lm_prepared *slot = p->slot + r / hidden * LM_PER_GATE;
-		size_t unit = r % hidden;
-
-		row = joined + r * k;
-		memcpy(row, slot[LM_GATE_W].f32 + unit * in, in * sizeof(*row));
-		memcpy(row + in, slot[LM_GATE_U].f32 + unit * hidden, hidden * sizeof(*row));
-	}
-	p->slot[LM_GATE_W].f32 = joined;
-	lm_prepare_matrix(p, LM_GATE_W, rows, k);
-	return 0;
-}
-
 size_t
-lm_recurrent_slot(size_t gate, size_t what)
+lm_recurrent_pitch(const struct lm_node *n)
 {
-	return gate * LM_PER_GATE + what;
-}
-
-/* The last gate's matrices, where it is sums by themselves. */
-static void
-prepare_last(struct lm_preparing *p)
-{
-	size_t gate = lm_recurrent_cell(p->node)->gates - 1;
-	size_t in = (size_t)p->node->param[LM_INPUT].i,
-	       hidden = (size_t)p->node->param[LM_HIDDEN].i;
-
-	if (lm_recurrent_last(p->node) != LM_LAST_SPLIT)
-		return;
-	lm_prepare_matrix(p, lm_recurrent_slot(gate, LM_GATE_W), hidden, in);
-	lm_prepare_matrix(p, lm_recurrent_slot(gate, LM_GATE_U), hidden, hidden);
-}
-
-/* The biases of all gates, one after another, in the first's place. */
-static int
-join_biases(struct lm_preparing *p, size_t first, size_t step, struct loom_error *err)
-{
-	size_t hidden = (size_t)p->node->param[LM_HIDDEN].i;
-	size_t gates = lm_recurrent_cell(p->node)->gates, g;
-	float *joined;
-
-	if (p->slot[first].f32 == NULL)
-		return 0;
-	joined = lm_arena_alloc(p->arena, gates * hidden, sizeof(*joined), err);
-	if (joined == NULL)
-		return -1;
-	for (g = 0; g < gates; g++)
-		memcpy(joined + g * hidden, p->slot[first + g * step].f32,
-		    hidden * sizeof(*joined));
-	p->slot[first].f32 = joined;
-	return 0;
+	return ((size_t)n->param[LM_HIDDEN].i + LM_PANEL - 1) / LM_PANEL * LM_PANEL;
 }
 
 size_t
@@ -170,13 +111,110 @@ lm_recurrent_second(const struct lm_node *n)
 	return LM_PER_GATE * lm_recurrent_cell(n)->gates;
 }
 
+/* W or U of all gates, k values to a row, as panels. */
+static int
+pack(struct lm_preparing *p, size_t what, size_t k, struct lm_matrix *to, struct loom_error *err)
+{
+	size_t gates = lm_recurrent_cell(p->node)->gates, pitch = lm_recurrent_pitch(p->node), g;
+	float *panels = lm_arena_alloc(p->arena, gates * pitch, k * sizeof(*panels), err);
+	double *norm = lm_arena_alloc(p->arena, gates * pitch, sizeof(*norm), err);
+	struct lm_matrix m;
+
+	if (panels == NULL || norm == NULL)
+		return -1;
+	for (g = 0; g < gates; g++) {
+		m = lm_matrix_of(p->slot[g * LM_PER_GATE + what].f32, k,
+		    (size_t)p->node->param[LM_HIDDEN].i, k);
+		lm_matrix_pack(&m, panels + g * pitch * k, norm + g * pitch);
+	}
+	*to = (struct lm_matrix){ .n = gates * pitch,
+		.k = k,
+		.panels = panels,
+		.stride = LM_PANEL,
+		.apart = LM_PANEL * k,
+		.norm = norm };
+	return 0;
+}
+
+/* The norms of rows of [W, U], of the gates whose sums are of inputs and state. */
+static int
+join_norms(struct lm_preparing *p, struct lm_apart *apart, struct loom_error *err)
+{
+	size_t split = lm_recurrent_last(p->node) == LM_LAST_SPLIT, r;
+	size_t joint = (lm_recurrent_cell(p->node)->gates - split) * lm_recurrent_pitch(p->node);
+	const double *w = apart->w.norm, *u = apart->u.norm;
+	double *norm = lm_arena_alloc(p->arena, apart->u.n, sizeof(*norm), err);
+
+	if (norm == NULL)
+		return -1;
+	for (r = 0; r < apart->u.n; r++)
+		norm[r] = r < joint ? sqrt(w[r] * w[r] + u[r] * u[r]) : u[r];
+	apart->u.norm = norm;
+	return 0;
+}
+
+/* Rows [W, U] of all gates: what form of them pays is found out when shapes are known. */
+static int
+join_weights(struct lm_preparing *p, size_t in, size_t hidden, struct loom_error *err)
+{
+	size_t gates = lm_recurrent_cell(p->node)->gates, pitch = lm_recurrent_pitch(p->node), g, r;
+	size_t k = in + hidden;
+	float *rows = lm_arena_alloc(p->arena, gates * pitch, k * sizeof(*rows), err), *row;
+
+	if (rows == NULL)
+		return -1;
+	for (g = 0; g < gates; g++)
+		for (r = 0; r < hidden; r++) {
+			row = rows + (g * pitch + r) * k;
+			memcpy(row, p->slot[g * LM_PER_GATE + LM_GATE_W].f32 + r * in,
+			    in * sizeof(*row));
+			memcpy(row + in, p->slot[g * LM_PER_GATE + LM_GATE_U].f32 + r * hidden,
+			    hidden * sizeof(*row));
+		}
+	p->slot[LM_GATE_W].f32 = rows;
+	lm_prepare_matrix(p, LM_GATE_W, gates * pitch, k);
+	return 0;
+}
+
+static int
+prepare_weights(struct lm_preparing *p, struct loom_error *err)
+{
+	size_t in = (size_t)p->node->param[LM_INPUT].i;
+	size_t hidden = (size_t)p->node->param[LM_HIDDEN].i;
+	struct lm_apart *apart = lm_arena_alloc(p->arena, 1, sizeof(*apart), err);
+
+	if (apart == NULL || pack(p, LM_GATE_W, in, &apart->w, err) < 0 ||
+	    pack(p, LM_GATE_U, hidden, &apart->u, err) < 0 || join_norms(p, apart, err) < 0 ||
+	    join_weights(p, in, hidden, err) < 0)
+		return -1;
+	p->slot[LM_GATE_U].raw = apart;
+	return 0;
+}
+
+/* The biases of all gates, in the first's place. */
+static int
+join_biases(struct lm_preparing *p, size_t first, size_t step, struct loom_error *err)
+{
+	size_t hidden = (size_t)p->node->param[LM_HIDDEN].i, pitch = lm_recurrent_pitch(p->node);
+	size_t gates = lm_recurrent_cell(p->node)->gates, g;
+	float *joined;
+
+	if (p->slot[first].f32 == NULL)
+		return 0;
+	joined = lm_arena_alloc(p->arena, gates * pitch, sizeof(*joined), err);
+	if (joined == NULL)
+		return -1;
+	for (g = 0; g < gates; g++)
+		memcpy(joined + g * pitch, p->slot[first + g * step].f32, hidden * sizeof(*joined));
+	p->slot[first].f32 = joined;
+	return 0;
+}
+
 int
 lm_recurrent_prepare(struct lm_preparing *p, struct loom_error *err)
 {
-	if (lm_prepare_slots(p, err) < 0)
-		return -1;
-	prepare_last(p);
-	if (join_weights(p, err) < 0 || join_biases(p, LM_GATE_B, LM_PER_GATE, err) < 0)
+	if (lm_prepare_slots(p, err) < 0 || prepare_weights(p, err) < 0 ||
+	    join_biases(p, LM_GATE_B, LM_PER_GATE, err) < 0)
 		return -1;
 	return join_biases(p, lm_recurrent_second(p->node), 1, err);
 }

@@ -29,13 +29,16 @@ extern const char *const lm_orders[];	  /* time, reversed */
 /* How a step comes to the sum of the last gate; those of all others are of inputs and state. */
 enum lm_last_gate {
 	LM_LAST_JOINT, /* like the others */
-	LM_LAST_SPLIT, /* one of the inputs and b, and behind it another of the state and b2 */
+	LM_LAST_SPLIT, /* two: of the inputs and b, and of the state and b2 */
 	LM_LAST_LATE   /* of the inputs and what the cell makes of the state by its other gates */
 };
 
 /* A sample on its way through a step. */
 struct lm_stepping {
-	float *z;	     /* the sums of all gates, gate after gate: may be used up */
+	float *z; /* the sums of all gates, pitch apart: may be used up */
+	size_t pitch;
+	const float
+	    *inputs; /* where the last gate is split its sum of inputs; z has that of the state */
 	const float *before; /* the state */
 	float *other;	     /* instead of it, where the last gate is late */
 	float *h;	     /* the new state */
@@ -57,6 +60,7 @@ struct lm_cell {
 int lm_recurrent_check(const struct lm_node *, struct loom_error *);
 int lm_recurrent_shape(const struct lm_shaping *, struct loom_error *);
 int lm_recurrent_prepare(struct lm_preparing *, struct loom_error *);
+size_t lm_recurrent_rows(const struct lm_shaping *, size_t slot);
 int lm_recurrent_plan(const struct lm_shaping *, size_t *scratch, struct loom_error *);
 int lm_recurrent_forward(const struct lm_call *, struct loom_error *);
 
@@ -72,9 +76,17 @@ const struct lm_cell *lm_recurrent_cell(const struct lm_node *);
 enum lm_last_gate lm_recurrent_last(const struct lm_node *);
 /* The input with the lengths of the samples. */
 size_t lm_recurrent_lengths(const struct lm_node *);
-/* The slot that a gate's W, U or b is. */
-size_t lm_recurrent_slot(size_t gate, size_t what);
+/* From the row of one gate's first unit to the next gate's: whole panels. */
+size_t lm_recurrent_pitch(const struct lm_node *);
 /* The slot of the first gate's second bias. */
 size_t lm_recurrent_second(const struct lm_node *);
+
+/*
+ * After lm_recurrent_prepare the slots of the first gate have those of all, pitch apart and with zeros
+ * between: W as a matrix of rows [W, U], U as raw what follows, b, and the slot above the second biases.
+ */
+struct lm_apart {
+	struct lm_matrix w, u; /* norms of u: those of [W, U], where both are one sum */
+};
 
 #endif

@@ -3,6 +3,7 @@
  * reduction.def each, and argmax.  Threads cut the results, never a sum.
  */
 #include "layer/walk.h"
+#include "layer/pieces.h"
 
 #include <string.h>
 
@@ -345,6 +346,7 @@ whole_argmax(const struct lm_kernels *k, const void *x, size_t n, void *y)
 		.check = check,                                                                  \
 		.shape = shape,                                                                  \
 		.plan = plan,                                                                    \
+		.pieces = lm_pieces_axes,                                                        \
 		.forward = forward,                                                              \
 	};
 #include "layer/reduction.def"
@@ -365,5 +367,6 @@ const struct lm_layer_ops lm_layer_argmax = {
 	.row = &row_argmax,
 	.shape = shape,
 	.plan = plan,
+	.pieces = lm_pieces_axis,
 	.forward = forward,
 };

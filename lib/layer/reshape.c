@@ -1,5 +1,6 @@
 /* reshape, flatten, squeeze and unsqueeze: the same values in the same order under other extents. */
 #include "layer/axes.h"
+#include "layer/pieces.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -141,6 +142,7 @@ const struct lm_layer_ops lm_layer_reshape = {
 	.about = "y = x with the extents shape",
 	.params = { [SHAPE] = { "shape", LM_IS_DIMS, 0, INT64_MAX, NULL, 0 } },
 	.shape = shape,
+	.pieces = lm_pieces_reshape,
 	.forward = forward,
 };
 
@@ -156,6 +158,7 @@ const struct lm_layer_ops lm_layer_flatten = {
 	.params = { [START] = { "start", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 },
 	    [END] = { "end", LM_IS_INT, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
 	.shape = flatten_shape,
+	.pieces = lm_pieces_reshape,
 	.forward = forward,
 };
 
@@ -170,6 +173,7 @@ const struct lm_layer_ops lm_layer_squeeze = {
 	.about = "y = x without axes, whose extents are 1",
 	.params = { [AXES] = { "axes", LM_IS_INTS, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
 	.shape = squeeze_shape,
+	.pieces = lm_pieces_reshape,
 	.forward = forward,
 };
 
@@ -184,5 +188,6 @@ const struct lm_layer_ops lm_layer_unsqueeze = {
 	.about = "y = x with new axes of extent 1, whose places in y are axes",
 	.params = { [AXES] = { "axes", LM_IS_INTS, -LOOM_RANK, LOOM_RANK - 1, NULL, 0 } },
 	.shape = unsqueeze_shape,
+	.pieces = lm_pieces_reshape,
 	.forward = forward,
 };

@@ -1,5 +1,6 @@
 /* residual: y = x + skip, or x where no skip is given. */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include <string.h>
 
@@ -63,5 +64,6 @@ const struct lm_layer_ops lm_layer_residual = {
 	.out_most = 1,
 	.about = "y = x + skip, or x where no skip is given",
 	.shape = shape,
+	.pieces = lm_pieces_each,
 	.forward = forward,
 };

@@ -39,6 +39,7 @@ const struct lm_layer_ops lm_layer_rnn = {
 	.check = lm_recurrent_check,
 	.shape = lm_recurrent_shape,
 	.prepare = lm_recurrent_prepare,
+	.rows = lm_recurrent_rows,
 	.plan = lm_recurrent_plan,
 	.forward = lm_recurrent_forward,
 };

@@ -5,7 +5,7 @@
 #include "layer/heads.h"
 
 enum { CAUSAL, SCALE, MASK_KIND, FILL, EMPTY };
-enum { TOGETHER = 1 << 20 }; /* floats of values that are turned before they are used */
+enum { TOGETHER = 1 << 22 }; /* bytes of keys that are there at a time */
 
 static const struct lm_seeing seeing = { CAUSAL, SCALE, MASK_KIND, FILL, EMPTY };
 
@@ -64,9 +64,10 @@ keys_fit(const struct lm_shaping *s, struct loom_error *err)
 }
 
 static struct lm_heads
-extents(const struct lm_shape *in)
+extents(const struct lm_shape *in, size_t most)
 {
 	struct lm_heads h = { .query = &in[LM_QUERY],
+		.most = most,
 		.apart = 1,
 		.batch = 1,
 		.sq = (size_t)lm_extent(&in[LM_QUERY], 1),
@@ -79,6 +80,7 @@ extents(const struct lm_shape *in)
 
 	for (i = 3; i < in[LM_QUERY].rank; i++)
 		h.batch *= (size_t)lm_extent(&in[LM_QUERY], i);
+	lm_heads_fit(&h);
 	return h;
 }
 
@@ -98,7 +100,7 @@ shape(const struct lm_shaping *s, struct loom_error *err)
 		return lm_fail_input(s, LM_VALUE, err,
 		    "%llu heads of %llu positions, as the key has",
 		    (unsigned long long)lm_extent(k, 2), (unsigned long long)lm_extent(k, 1));
-	h = extents(s->in);
+	h = extents(s->in, 0);
 	if (lm_heads_mask(s, &seeing, &h, err) < 0)
 		return -1;
 	s->out[0] = s->in[LM_QUERY];
@@ -108,38 +110,50 @@ shape(const struct lm_shaping *s, struct loom_error *err)
 
 /* ---- the plan ---- */
 
-static size_t
-floats(const struct lm_heads *h)
-{
-	return h->kv_heads * h->value_dim * h->sk;
-}
-
-/* Samples whose values are turned before they are used. */
+/* Samples that are worked on together. */
 static size_t
 together(const struct lm_heads *h)
 {
-	size_t n = TOGETHER / (floats(h) + 1) + 1;
+	size_t n = TOGETHER / (lm_heads_keys(h) + 1) + 1;
 
 	return n < h->batch ? n : h->batch;
 }
 
-/* Bytes before the workers' parts, which want doubles. */
+/* Bytes before the workers' parts. */
 static size_t
 shared(const struct lm_heads *h)
 {
-	return (together(h) * floats(h) + 1) / 2 * sizeof(double);
+	return h->most > 0 ? 0 : together(h) * lm_heads_keys(h);
 }
 
 static int
 plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 {
-	struct lm_heads h = extents(s->in);
-	double most = (double)h.sk * (double)(h.kv_heads * h.value_dim + 64);
+	struct lm_heads h = extents(s->in, 0);
+	double most = (double)h.sk * (double)(h.kv_heads * (h.head_dim + h.value_dim) + 64);
 
 	if (most > (double)(SIZE_MAX / 64))
 		return lm_fail(err, LOOM_ENOMEM, "no memory for the heads of %s", s->node->name);
 	*scratch = shared(&h) + lm_heads_part(&h);
 	return 0;
+}
+
+static int
+keep(const struct lm_shaping *s, size_t positions, size_t *kept, size_t *scratch,
+    struct loom_error *err)
+{
+	struct lm_heads h = extents(s->in, positions);
+
+	if (lm_heads_kept(&h, s->node, kept, err) < 0)
+		return -1;
+	*scratch = lm_heads_part(&h);
+	return 0;
+}
+
+static int
+pieces(const struct lm_pieces *p)
+{
+	return lm_heads_pieces(p, &seeing);
 }
 
 /* ---- the run ---- */
@@ -173,14 +187,15 @@ forward(const struct lm_call *c, struct loom_error *err)
 {
 	struct lm_shape in[3] = { *c->in[LM_QUERY].shape, *c->in[LM_KEY].shape,
 		*c->in[LM_VALUE].shape };
-	struct lm_heads h = extents(in);
+	struct lm_heads h = extents(in, c->positions);
 	size_t most = together(&h);
 
 	if (h.sq == 0)
 		return 0;
+	h.before = c->before;
 	lm_heads_start(&h, c, &seeing);
-	h.t = c->scratch;
-	h.part = (char *)c->scratch + shared(&h);
+	h.keys.memory = c->scratch;
+	h.part = h.keys.memory + shared(&h);
 	reach(&h, 0, most);
 	if (lm_heads_seen(&h, &seeing, err) < 0)
 		return -1;
@@ -206,5 +221,7 @@ const struct lm_layer_ops lm_layer_scaled_dot_product_attention = {
 	.check = check,
 	.shape = shape,
 	.plan = plan,
+	.pieces = pieces,
+	.keep = keep,
 	.forward = forward,
 };

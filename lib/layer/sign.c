@@ -1,5 +1,6 @@
 /* sign: abs, neg and sign of float32 and int64, and not of bool. */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -118,6 +119,7 @@ sign_i64(int64_t x)
 		.about = ABOUT,                                           \
 		.row = &row_##NAME,                                       \
 		.shape = shape,                                           \
+		.pieces = lm_pieces_each,                                 \
 		.forward = forward,                                       \
 	};
 
@@ -161,5 +163,6 @@ const struct lm_layer_ops lm_layer_not = {
 	.out_most = 1,
 	.about = "y = not x, of bool",
 	.shape = not_shape,
+	.pieces = lm_pieces_each,
 	.forward = not_forward,
 };

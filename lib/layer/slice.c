@@ -1,5 +1,6 @@
 /* slice: along each of axes, every step-th value from start to before stop. */
 #include "layer/axes.h"
+#include "layer/pieces.h"
 #include "layer/strided.h"
 
 #include <inttypes.h>
@@ -90,5 +91,6 @@ const struct lm_layer_ops lm_layer_slice = {
 	    [STEPS] = { "steps", LM_IS_INTS, 1, INT64_MAX, NULL, 0 } },
 	.check = check,
 	.shape = shape,
+	.pieces = lm_pieces_axes,
 	.forward = forward,
 };

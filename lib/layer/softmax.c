@@ -4,6 +4,7 @@
  * sum runs in 16 binary64 lanes, y is rounded once.
  */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include "num/angle.h"
 
@@ -29,7 +30,7 @@ struct job {
 	float *row;	  /* one per worker, n each */
 };
 
-/* A row each, because it need not lie in one piece. */
+/* A row each, for e where it is not y that holds it. */
 static int
 plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 {
@@ -43,34 +44,53 @@ plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 	return 0;
 }
 
-/* One row of y, from x and what became of it: e, its maximum m and the sum of e. */
-typedef void finish_fn(float *y, const float *x, const float *e, size_t n, size_t stride, float m,
-    double sum);
+/* One row of y from x, both in one piece or, by way of e, with strides; n values. */
+typedef void row_fn(
+    const struct lm_functions *, float *y, const float *x, float *e, size_t n, size_t stride);
 
 struct row {
-	finish_fn *finish;
+	row_fn *row;
 };
 
-static void
-quotients(float *y, const float *x, const float *e, size_t n, size_t stride, float m, double sum)
+static float
+exponentials(
+    const struct lm_functions *fn, const float *x, float *e, size_t n, size_t stride)
 {
-	double inverse = 1.0 / sum;
+	float m;
 	size_t i;
 
-	(void)x;
-	(void)m;
-	for (i = 0; i < n; i++)
-		y[i * stride] = (float)((double)e[i] * inverse);
+	if (stride > 1) {
+		for (i = 0; i < n; i++)
+			e[i] = x[i * stride];
+		x = e;
+	}
+	m = fn->max(x, n);
+	fn->exp_less(e, x, m, n);
+	return m;
+}
+
+static void
+quotients(
+    const struct lm_functions *fn, float *y, const float *x, float *e, size_t n, size_t stride)
+{
+	float *to = stride > 1 ? e : y;
+	size_t i;
+
+	(void)exponentials(fn, x, to, n, stride);
+	fn->times(to, to, 1.0 / fn->lane16_f32(to, n), n);
+	for (i = 0; stride > 1 && i < n; i++)
+		y[i * stride] = e[i];
 }
 
 /* The sum is at least 1, or a NaN. */
 static void
-logarithms(float *y, const float *x, const float *e, size_t n, size_t stride, float m, double sum)
+logarithms(
+    const struct lm_functions *fn, float *y, const float *x, float *e, size_t n, size_t stride)
 {
-	double log_sum = sum >= 1 ? lm_log64(sum) : sum;
+	float m = exponentials(fn, x, e, n, stride);
+	double sum = fn->lane16_f32(e, n), log_sum = sum >= 1 ? lm_log64(sum) : sum;
 	size_t i;
 
-	(void)e;
 	for (i = 0; i < n; i++)
 		y[i * stride] = (float)(((double)x[i * stride] - m) - log_sum);
 }
@@ -79,23 +99,14 @@ static void
 rows(void *context, int worker, size_t from, size_t to)
 {
 	const struct job *j = context;
-	const struct lm_functions *k = j->call->kernels->fn;
 	const struct row *row = j->call->node->op->row;
-	float *e = j->row + (size_t)worker * j->n, m;
-	size_t r, i, at;
+	const float *x = j->call->in[0].data;
+	float *y = j->call->out[0].data, *e = j->row + (size_t)worker * j->n;
+	size_t r, at;
 
 	for (r = from; r < to; r++) {
-		const float *x = j->call->in[0].data;
-		float *y = j->call->out[0].data;
-
 		at = r / j->stride * j->stride * j->n + r % j->stride;
-		for (i = 0; i < j->n; i++)
-			e[i] = x[at + i * j->stride];
-		m = k->max(e, j->n);
-		for (i = 0; i < j->n; i++)
-			e[i] = e[i] - m;
-		k->exp(e, e, j->n);
-		row->finish(y + at, x + at, e, j->n, j->stride, m, k->lane16_f32(e, j->n));
+		row->row(j->call->kernels->fn, y + at, x + at, e, j->n, j->stride);
 	}
 }
 
@@ -134,6 +145,7 @@ forward(const struct lm_call *c, struct loom_error *err)
 		.row = &row_##NAME,                                                               \
 		.shape = shape,                                                                   \
 		.plan = plan,                                                                     \
+		.pieces = lm_pieces_axis,                                                         \
 		.forward = forward,                                                               \
 	};
 

@@ -1,5 +1,6 @@
 /* split: x cut along one axis into as many outputs as sizes. */
 #include "layer/layer.h"
+#include "layer/pieces.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -92,5 +93,6 @@ const struct lm_layer_ops lm_layer_split = {
 	    [SIZES] = { "sizes", LM_IS_DIMS, 0, INT64_MAX, NULL, 0 } },
 	.check = check,
 	.shape = shape,
+	.pieces = lm_pieces_axis,
 	.forward = forward,
 };

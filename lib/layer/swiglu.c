@@ -3,6 +3,7 @@
  * f and * are rounded to binary32, so that the bits are those of dense, silu, mul and dense nodes.
  */
 #include "layer/multiply.h"
+#include "layer/pieces.h"
 
 #include "num/func.h"
 
@@ -164,5 +165,6 @@ const struct lm_layer_ops lm_layer_swiglu = {
 	.prepare = prepare,
 	.rows = rows,
 	.plan = plan,
+	.pieces = lm_pieces_rows,
 	.forward = forward,
 };

@@ -1,5 +1,6 @@
 /* transpose: axis i of y is axis perm[i] of x. */
 #include "layer/strided.h"
+#include "layer/pieces.h"
 
 enum { PERM };
 
@@ -61,5 +62,6 @@ const struct lm_layer_ops lm_layer_transpose = {
 	.params = { [PERM] = { "perm", LM_IS_INTS, 0, LOOM_RANK - 1, NULL, 0 } },
 	.check = check,
 	.shape = shape,
+	.pieces = lm_pieces_moved,
 	.forward = forward,
 };

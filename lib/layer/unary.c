@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "num/func.h"
+#include "num/simple.h"
 
 enum { GRAIN = 4096 }; /* elements that are worth a thread */
 
@@ -39,15 +39,6 @@ lm_unary_forward(const struct lm_call *c, struct loom_error *err)
 	return 0;
 }
 
-void
-lm_unary_each(float (*f)(float), float *y, const float *x, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		y[i] = f(x[i]);
-}
-
 static void
 copy(float *y, const float *x, size_t n)
 {
@@ -55,11 +46,26 @@ copy(float *y, const float *x, size_t n)
 		memmove(y, x, n * sizeof(*y));
 }
 
-static float
-reciprocal(float x)
+static void
+selu(const struct lm_functions *fn, float *y, const float *x, size_t n)
 {
-	return 1 / x;
+	float less_one[LM_UNARY_STRIP];
+	size_t i, part;
+
+	for (; n > 0; n -= part, x += part, y += part) {
+		part = n < LM_UNARY_STRIP ? n : LM_UNARY_STRIP;
+		fn->expm1(less_one, x, part);
+		for (i = 0; i < part; i++)
+			y[i] = lm_selu_core(x[i], less_one[i]);
+	}
 }
+
+/* By an expression of v, which is x[i]. */
+#define EACH(EXPRESSION)              \
+	for (size_t i = 0; i < n; i++) { \
+		float v = x[i];          \
+		y[i] = EXPRESSION;       \
+	}
 
 #define UNARY(NAME, ACTIVATION, ABOUT, HOW)                                                   \
 	static void apply_##NAME(const struct lm_call *c, float *y, const float *x, size_t n) \

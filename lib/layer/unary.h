@@ -2,7 +2,7 @@
 #ifndef LAYER_UNARY_H
 #define LAYER_UNARY_H
 
-#include "layer/layer.h"
+#include "layer/pieces.h"
 
 /* y[0..n-1] from x[0..n-1]; y may be x. */
 typedef void lm_unary_fn(const struct lm_call *c, float *y, const float *x, size_t n);
@@ -15,8 +15,8 @@ struct lm_unary {
 int lm_unary_shape(const struct lm_shaping *, struct loom_error *) LOOM_MUST_CHECK;
 int lm_unary_forward(const struct lm_call *, struct loom_error *) LOOM_MUST_CHECK;
 
-/* By a function of one value. */
-void lm_unary_each(float (*f)(float), float *y, const float *x, size_t n);
+/* So many values at once where a step between two loops is kept in an array. */
+enum { LM_UNARY_STRIP = 256 };
 
 /* The operation NAME, whose apply_NAME stands before; what follows ABOUT are further members. */
 #define LM_UNARY(NAME, ACTIVATION, ABOUT, ...)                       \
@@ -31,6 +31,7 @@ void lm_unary_each(float (*f)(float), float *y, const float *x, size_t n);
 		.about = ABOUT,                                      \
 		.row = &row_##NAME,                                  \
 		.shape = lm_unary_shape,                             \
+		.pieces = lm_pieces_each,                            \
 		.forward = lm_unary_forward,                         \
 		__VA_ARGS__ }
 

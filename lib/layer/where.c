@@ -1,5 +1,6 @@
 /* where: z = condition ? x : y, three values that broadcast as NumPy's do. */
 #include "layer/broadcast.h"
+#include "layer/pieces.h"
 
 enum { CONDITION, X, Y };
 
@@ -55,5 +56,6 @@ const struct lm_layer_ops lm_layer_where = {
 	.about = "z = condition ? x : y, broadcasting",
 	.shape = shape,
 	.plan = lm_broadcast_plan,
+	.pieces = lm_pieces_each,
 	.forward = forward,
 };

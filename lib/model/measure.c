@@ -54,9 +54,6 @@ widen_integers(double *high, double *low, const struct lm_dtype *dtype, const un
 static void
 widen(double *high, double *low, const struct lm_dtype *dtype, const unsigned char *src, size_t n)
 {
-	float f[STEP];
-	size_t i;
-
 	if (n < STEP) {
 		memset(high, 0, STEP * sizeof(*high));
 		memset(low, 0, STEP * sizeof(*low));
@@ -65,6 +62,9 @@ widen(double *high, double *low, const struct lm_dtype *dtype, const unsigned ch
 		widen_integers(high, low, dtype, src, n);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	else if (dtype == lm_dtype_get(LM_F32) && n == STEP) {
+		float f[STEP];
+		size_t i;
+
 		memcpy(f, src, sizeof(f));
 		for (i = 0; i < STEP; i++)
 			high[i] = (double)f[i];

@@ -83,7 +83,9 @@ int lm_model_sizes(const struct loom_model *, const struct lm_shape *inputs, str
     struct lm_sizes *, struct loom_error *) LOOM_MUST_CHECK;
 /* What a node wants for given shapes. */
 struct lm_needs {
+	size_t positions;      /* given: sequences of at most so many come in pieces; 0: whole */
 	size_t scratch;	       /* bytes for each worker */
+	size_t kept;	       /* bytes from piece to piece */
 	size_t rows[LM_SLOTS]; /* that the matrix of a slot meets; 0: it is none */
 };
 

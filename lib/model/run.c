@@ -2,7 +2,7 @@
  * run: one execution of a model.  Weights are prepared when the run is made; shapes are planned when
  * they first appear, and memory for values is reused as soon as their last reader is done.
  */
-#include "model/model.h"
+#include "model/run.h"
 
 #include <string.h>
 
@@ -13,31 +13,6 @@ struct buffer {
 	void *data;
 	size_t size;
 	size_t free_at; /* the first node that may reuse it; LM_ABSENT: none */
-};
-
-struct loom_run {
-	const struct loom_model *model;
-	const struct lm_kernels *kernels;
-	struct lm_pool *pool;
-	struct lm_counts *counts;      /* one per worker */
-	struct lm_prepared **prepared; /* one array per node */
-	struct loom_tensor *given;     /* one per input; data NULL: not set */
-	struct lm_shape *wanted;       /* shapes of the given inputs */
-	struct loom_tensor *feeds;     /* one per value, data NULL: not fed; NULL: none is */
-	int keep;
-	uint64_t plans;
-	struct lm_arena arena;
-	/* the present plan */
-	struct lm_arena memory;
-	struct lm_shape *planned; /* input shapes that it is for; NULL: no plan */
-	struct lm_shape *shapes;
-	struct lm_sizes sizes;
-	struct lm_array *values;
-	struct lm_array *fed;	   /* what nodes read instead of a value; shape NULL: the value */
-	struct lm_array *in, *out; /* of the node that runs */
-	void *room;		   /* of each worker, for products */
-	struct lm_needs *needs;	   /* of each node */
-	void *work;
 };
 
 /* ---- birth ---- */
@@ -116,6 +91,8 @@ loom_run_free(struct loom_run *run)
 	if (run == NULL)
 		return;
 	lm_pool_free(run->pool);
+	lm_past_release(&run->past);
+	lm_arena_release(&run->pieces);
 	lm_arena_release(&run->memory);
 	lm_arena_release(&run->arena);
 	lm_free(run);
@@ -149,9 +126,8 @@ loom_run_set(struct loom_run *run, size_t i, const struct loom_tensor *t, struct
 	return 0;
 }
 
-/* What is said of a value comes to name whose it is. */
-static int
-fail_value(const char *what, const char *name, struct loom_error *err)
+int
+lm_run_fail_value(const char *what, const char *name, struct loom_error *err)
 {
 	struct loom_error found = *err;
 
@@ -172,7 +148,7 @@ convert_inputs(struct loom_run *run, struct loom_error *err)
 		if (lm_shape_count(&run->wanted[i], &count) < 0 ||
 		    lm_convert(m->inputs[i].dtype, run->values[m->inputs[i].tensor].data, from,
 			run->given[i].data, (size_t)count, err) < 0)
-			return fail_value("input", m->inputs[i].name, err);
+			return lm_run_fail_value("input", m->inputs[i].name, err);
 	}
 	return 0;
 }
@@ -263,7 +239,7 @@ convert_fed(struct loom_run *run, struct loom_error *err)
 		if (lm_shape_count(&found, &count) < 0 ||
 		    lm_convert(run->fed[i].shape->dtype, run->fed[i].data, found.dtype, t->data,
 			(size_t)count, err) < 0)
-			return fail_value("fed value", run->model->values[i].name, err);
+			return lm_run_fail_value("fed value", run->model->values[i].name, err);
 	}
 	return 0;
 }
@@ -386,7 +362,8 @@ plan(struct loom_run *run, struct loom_error *err)
 	struct lm_arena *a = &run->memory;
 	struct lm_shape *planned;
 	struct buffer *list;
-	size_t *last;
+	size_t *last, i;
+	int begins;
 
 	run->planned = NULL;
 	lm_arena_release(a);
@@ -403,7 +380,13 @@ plan(struct loom_run *run, struct loom_error *err)
 	    run->in == NULL || run->out == NULL || run->needs == NULL || last == NULL ||
 	    list == NULL)
 		return -1;
+	begins = run->past.most > 0 && run->past.before == 0;
+	if (begins && lm_past_begin(&run->past, m, run->wanted, err) < 0)
+		return -1;
+	for (i = 0; i < m->n_nodes; i++)
+		run->needs[i].positions = (size_t)run->past.most;
 	if (lm_model_shapes(m, run->wanted, run->shapes, run->needs, err) < 0 ||
+	    (begins && lm_past_keep(&run->past, m, run->needs, err) < 0) ||
 	    lm_model_sizes(m, run->wanted, a, &run->sizes, err) < 0 ||
 	    place_all(run, last, list, err) < 0 || place_fed(run, err) < 0 ||
 	    place_scratch(run, err) < 0 || suit_weights(run, err) < 0)
@@ -433,8 +416,14 @@ run_node(struct loom_run *run, size_t i, struct loom_error *err)
 {
 	const struct lm_node *n = run->model->nodes[i];
 	struct lm_call call = { n, run->in, run->out, run->prepared[i], run->kernels, run->pool,
-		run->counts, run->work, run->room, &run->sizes };
+		run->counts, run->work, run->room, &run->sizes, NULL, 0, 0 };
 	size_t k;
+
+	if (run->past.most > 0) {
+		call.kept = run->past.kept[i];
+		call.positions = (size_t)run->past.most;
+		call.before = (size_t)run->past.before;
+	}
 
 	for (k = 0; k < n->n_in; k++)
 		run->in[k] = read_value(run, n->in[k]);
@@ -476,6 +465,8 @@ forward(struct loom_run *run, struct loom_error *err)
 	for (i = 0; i < m->n_inputs; i++)
 		if (run->given[i].data == NULL)
 			return lm_fail(err, LOOM_EARG, "input %s is not given", m->inputs[i].name);
+	if (run->past.most > 0 && lm_past_go_on(&run->past, m, run->wanted, err) < 0)
+		return -1;
 	if (run->planned == NULL || (inputs > 0 && memcmp(run->planned, run->wanted, inputs) != 0))
 		if (plan(run, err) < 0)
 			return -1;
@@ -484,6 +475,7 @@ forward(struct loom_run *run, struct loom_error *err)
 	for (i = 0; i < m->n_nodes; i++)
 		if (run_node(run, i, err) < 0)
 			return -1;
+	run->past.before += run->past.piece;
 	seal_results(run);
 	return 0;
 }
@@ -494,6 +486,7 @@ loom_run_forward(struct loom_run *run, struct loom_error *err)
 	struct lm_fpenv saved;
 	int r;
 
+	run->whole = 0;
 	lm_fpenv_set(&saved);
 	r = forward(run, err);
 	lm_fpenv_restore(&saved);
@@ -519,7 +512,7 @@ view(const struct loom_run *run, size_t value)
 struct loom_tensor
 loom_run_output(const struct loom_run *run, size_t i)
 {
-	return view(run, run->model->outputs[i]);
+	return run->whole ? run->outputs[i] : view(run, run->model->outputs[i]);
 }
 
 size_t

@@ -121,6 +121,8 @@ find_needs(const struct lm_shaping *s, struct lm_needs *needs, struct loom_error
 	for (i = 0; n->op->rows != NULL && i < LM_SLOTS; i++)
 		if (n->weight[i].dtype != NULL)
 			needs->rows[i] = n->op->rows(s, i);
+	if (needs->positions > 0 && n->op->keep != NULL)
+		return n->op->keep(s, needs->positions, &needs->kept, &needs->scratch, err);
 	return n->op->plan != NULL ? n->op->plan(s, &needs->scratch, err) : 0;
 }
 

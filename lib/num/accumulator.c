@@ -40,16 +40,15 @@ add_scaled(struct lm_accumulator *s, uint64_t m, int e, int negative)
 {
 	unsigned at = (unsigned)(e + LM_DIGIT_BIAS);
 	int64_t *d = &s->digit[at / 32];
+	int64_t sign = negative ? -1 : 1;
 	uint64_t low = (m & LOW32) << at % 32;
 	uint64_t high = (m >> 32) << at % 32;
-	int64_t piece[3] = { (int64_t)(low & LOW32), (int64_t)((low >> 32) + (high & LOW32)),
-		(int64_t)(high >> 32) };
-	int i;
 
 	if (++s->pending == MOST_PENDING)
 		carry(s);
-	for (i = 0; i < 3; i++)
-		d[i] += negative ? -piece[i] : piece[i];
+	d[0] += sign * (int64_t)(low & LOW32);
+	d[1] += sign * (int64_t)((low >> 32) + (high & LOW32));
+	d[2] += sign * (int64_t)(high >> 32);
 }
 
 /* |v| = m * 2^e with an integer m < 2^53. */

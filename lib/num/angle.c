@@ -4,6 +4,7 @@
  */
 #include "num/angle.h"
 
+#define LM_UNFUSED
 #include "num/func_core.h"
 
 double

@@ -6,17 +6,9 @@
 #include "num/accumulator.h"
 #include "num/proof.h"
 
-enum { LANES = 4 }; /* partial sums that run side by side */
-
-/* One output: its terms, and which rounding is wanted. */
-struct sum {
-	const lm_f32u *a, *b;
-	size_t k;
-	const float *bias;
-	size_t nbias;
-	double scale;
-	int wide; /* to 32 significant bits, else to binary32 */
-	lm_pairs_fn *pairs;
+enum {
+	LANES = 4,   /* partial sums that run side by side */
+	PIECE = 1024 /* terms of a column that are brought side by side at a time */
 };
 
 /* hi + lo is within error of the exact value. */
@@ -31,10 +23,20 @@ count(struct lm_counts *counts, int stage)
 		counts->stage[stage]++;
 }
 
-static double
-product(const struct sum *s, size_t i)
+static size_t
+terms(const struct lm_sum *s)
 {
-	return (double)s->a[i] * s->b[i];
+	size_t n = 0;
+
+	for (; s != NULL; s = s->more)
+		n += s->k;
+	return n;
+}
+
+static double
+product(const struct lm_sum *s, size_t i)
+{
+	return (double)s->a[i] * s->b[i * s->b_step];
 }
 
 static double
@@ -48,7 +50,7 @@ rounded(double v, int wide)
  * Returns whether it decides the result.
  */
 static int
-decide_plain(const struct sum *s, double *result)
+decide_plain(const struct lm_sum *s, int wide, double *result)
 {
 	double t[LANES] = { 0 }, size[LANES] = { 0 };
 	double bias = 0, bias_size = 0, total, scale = fabs(s->scale), bound;
@@ -70,8 +72,8 @@ decide_plain(const struct sum *s, double *result)
 	total = s->scale * ((t[0] + t[1]) + (t[2] + t[3])) + bias;
 	bound = lm_bound(s->k / LANES + 3, (size[0] + size[1]) + (size[2] + size[3]), scale,
 	    bias_size);
-	*result = rounded(total, s->wide);
-	return lm_decided(total, bound, s->wide);
+	*result = rounded(total, wide);
+	return lm_decided(total, bound, wide);
 }
 
 static void
@@ -82,6 +84,17 @@ pair_add(struct lm_pairs *p, double v)
 	lm_two_sum(p->high, v, &p->high, &e);
 	p->low += e;
 	p->size += fabs(e);
+	p->errors++;
+}
+
+/* What stands in q joins p. */
+static void
+pair_join(struct lm_pairs *p, const struct lm_pairs *q)
+{
+	pair_add(p, q->high);
+	p->low += q->low;
+	p->size += q->size;
+	p->errors += q->errors;
 }
 
 struct lm_pairs
@@ -92,23 +105,52 @@ lm_pairs_plain(const lm_f32u *a, const lm_f32u *b, size_t k)
 
 	for (i = 0; i < k; i++)
 		pair_add(&lane[i % LANES], (double)a[i] * b[i]);
-	for (i = 1; i < LANES; i++) {
-		pair_add(&lane[0], lane[i].high);
-		lane[0].low += lane[i].low;
-		lane[0].size += lane[i].size;
-	}
-	lane[0].errors = k + 2 * LANES;
+	for (i = 1; i < LANES; i++)
+		pair_join(&lane[0], &lane[i]);
 	return lane[0];
 }
 
+/* The products by two-sums; a column whose values do not stand side by side goes through a buffer. */
+static struct lm_pairs
+pairs_of_part(const struct lm_sum *s, lm_pairs_fn *pairs)
+{
+	struct lm_pairs all = { 0, 0, 0, 0 }, some;
+	float column[PIECE];
+	size_t from, n, i;
+
+	if (s->b_step == 1)
+		return pairs(s->a, s->b, s->k);
+	for (from = 0; from < s->k; from += n) {
+		n = s->k - from < PIECE ? s->k - from : PIECE;
+		for (i = 0; i < n; i++)
+			column[i] = s->b[(from + i) * s->b_step];
+		some = pairs(s->a + from, column, n);
+		pair_join(&all, &some);
+	}
+	return all;
+}
+
+static struct lm_pairs
+pairs_of_sum(const struct lm_sum *s)
+{
+	struct lm_pairs all = pairs_of_part(s, s->pairs), some;
+	const struct lm_sum *part;
+
+	for (part = s->more; part != NULL; part = part->more) {
+		some = pairs_of_part(part, s->pairs);
+		pair_join(&all, &some);
+	}
+	return all;
+}
+
 /*
- * The products by two-sums.  Where no addition had an error hi is exact, which settles the ties of
- * coarse data.
+ * numerics B.4: high and all errors are the exact sum; low differs from the errors' sum by less than
+ * the bound.  Where no addition had an error high is exact, which settles the ties of coarse data.
  */
 static struct pair
-pair_products(const struct sum *s)
+pair_products(const struct lm_sum *s)
 {
-	struct lm_pairs p = s->pairs(s->a, s->b, s->k);
+	struct lm_pairs p = pairs_of_sum(s);
 
 	return (struct pair){ p.high, p.low, (double)(p.errors + 2) * LM_UNIT * LM_SLACK * p.size };
 }
@@ -157,7 +199,7 @@ pair_bias(struct pair *p, double bias)
 
 /* The second stage: a double-double sum.  An exact zero comes out as +0, since hi begins as +0. */
 static int
-decide_pair(const struct sum *s, struct pair p, double *result)
+decide_pair(const struct lm_sum *s, int wide, struct pair p, double *result)
 {
 	double error, lo, hi;
 	size_t i;
@@ -170,25 +212,27 @@ decide_pair(const struct sum *s, struct pair p, double *result)
 	error = p.error > 0 ? p.error * (1 + 0x1p-40) + 4 * LM_UNIT * fabs(p.lo) : 0;
 	lo = lm_add_to_odd(p.hi, p.lo - error);
 	hi = lm_add_to_odd(p.hi, p.lo + error);
-	*result = rounded(lo, s->wide);
-	return lm_alike(lo, hi, s->wide);
+	*result = rounded(lo, wide);
+	return lm_alike(lo, hi, wide);
 }
 
-/* The third stage: everything, exactly. */
+/* The third stage: everything, exactly, rounded to odd. */
 static double
-decide_exactly(const struct sum *s)
+decide_exactly(const struct lm_sum *s)
 {
 	struct lm_accumulator acc;
+	const struct lm_sum *part;
 	size_t i;
 
 	lm_accumulator_init(&acc);
-	for (i = 0; i < s->k; i++)
-		lm_accumulator_add(&acc, product(s, i));
+	for (part = s; part != NULL; part = part->more)
+		for (i = 0; i < part->k; i++)
+			lm_accumulator_add(&acc, product(part, i));
 	if (s->scale != 1)
 		lm_accumulator_scale(&acc, s->scale);
 	for (i = 0; i < s->nbias; i++)
 		lm_accumulator_add(&acc, s->bias[i]);
-	return rounded(lm_accumulator_odd(&acc), s->wide);
+	return lm_accumulator_odd(&acc);
 }
 
 /*
@@ -197,13 +241,15 @@ decide_exactly(const struct sum *s)
  * the scale make it overflow.
  */
 static double
-special(const struct sum *s)
+special(const struct lm_sum *s)
 {
 	double t = 0, total = 0;
+	const struct lm_sum *part;
 	size_t i;
 
-	for (i = 0; i < s->k; i++)
-		t += product(s, i);
+	for (part = s; part != NULL; part = part->more)
+		for (i = 0; i < part->k; i++)
+			t += product(part, i);
 	if (!isfinite(t) || !isfinite(s->scale))
 		total = t * s->scale;
 	for (i = 0; i < s->nbias; i++)
@@ -212,7 +258,7 @@ special(const struct sum *s)
 }
 
 static int
-is_special(const struct sum *s, const struct pair *p)
+is_special(const struct lm_sum *s, const struct pair *p)
 {
 	double bias = 0;
 	size_t i;
@@ -223,7 +269,7 @@ is_special(const struct sum *s, const struct pair *p)
 }
 
 static double
-undecided(const struct sum *s, struct lm_counts *counts)
+undecided(const struct lm_sum *s, int wide, struct lm_counts *counts)
 {
 	struct pair p = pair_products(s);
 	double result;
@@ -232,85 +278,97 @@ undecided(const struct sum *s, struct lm_counts *counts)
 		count(counts, 0);
 		return special(s);
 	}
-	if (s->k <= LM_LONGEST_PROOF && decide_pair(s, p, &result)) {
+	if (terms(s) <= LM_LONGEST_PROOF && decide_pair(s, wide, p, &result)) {
 		count(counts, 1);
 		return result;
 	}
 	count(counts, 2);
-	return decide_exactly(s);
+	return rounded(decide_exactly(s), wide);
 }
 
 static double
-ladder(const struct sum *s, struct lm_counts *counts)
+ladder(const struct lm_sum *s, int wide, struct lm_counts *counts)
 {
 	double result;
 
-	if (decide_plain(s, &result)) {
+	if (decide_plain(s, wide, &result)) {
 		count(counts, 0);
 		return result;
 	}
-	return undecided(s, counts);
+	return undecided(s, wide, counts);
+}
+
+float
+lm_sum_undecided(const struct lm_sum *s, struct lm_counts *counts)
+{
+	return (float)undecided(s, 0, counts);
+}
+
+double
+lm_sumw_undecided(const struct lm_sum *s, struct lm_counts *counts)
+{
+	return undecided(s, 1, counts);
 }
 
 float
 lm_xdot(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias, double scale,
     struct lm_counts *counts)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 0, lm_pairs_plain };
+	struct lm_sum s = { a, b, 1, k, bias, nbias, scale, lm_pairs_plain, NULL };
 
-	return (float)ladder(&s, counts);
+	return (float)ladder(&s, 0, counts);
 }
 
 double
 lm_xdotw(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
     double scale, struct lm_counts *counts)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 1, lm_pairs_plain };
+	struct lm_sum s = { a, b, 1, k, bias, nbias, scale, lm_pairs_plain, NULL };
 
-	return ladder(&s, counts);
+	return ladder(&s, 1, counts);
 }
 
 float
 lm_xdot_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
     double scale, lm_pairs_fn *pairs, struct lm_counts *counts)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 0, pairs };
+	struct lm_sum s = { a, b, 1, k, bias, nbias, scale, pairs, NULL };
 
-	return (float)undecided(&s, counts);
+	return lm_sum_undecided(&s, counts);
 }
 
 double
 lm_xdotw_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
     double scale, lm_pairs_fn *pairs, struct lm_counts *counts)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 1, pairs };
+	struct lm_sum s = { a, b, 1, k, bias, nbias, scale, pairs, NULL };
 
-	return undecided(&s, counts);
+	return lm_sumw_undecided(&s, counts);
 }
 
 /* The third stage at once, unless there is an infinity or a NaN. */
 static double
-exactly(const struct sum *s)
+exactly(const struct lm_sum *s, int wide)
 {
 	struct pair p = pair_products(s);
 
-	return is_special(s, &p) ? special(s) : decide_exactly(s);
+	return is_special(s, &p) ? special(s) : rounded(decide_exactly(s), wide);
 }
 
 float
 lm_xdot_exact(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
     double scale)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 0, lm_pairs_plain };
+	struct lm_sum s = { a, b, 1, k, bias, nbias, scale, lm_pairs_plain, NULL };
 
-	return (float)exactly(&s);
+	return (float)exactly(&s, 0);
 }
 
 double
 lm_xdotw_exact(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
     double scale)
 {
-	struct sum s = { a, b, k, bias, nbias, scale, 1, lm_pairs_plain };
+	struct lm_sum s = { a, b, 1, k, bias, nbias, scale, lm_pairs_plain, NULL };
 
-	return exactly(&s);
+	return exactly(&s, 1);
 }

@@ -44,7 +44,26 @@ struct lm_pairs {
 typedef struct lm_pairs lm_pairs_fn(const lm_f32u *a, const lm_f32u *b, size_t k);
 lm_pairs_fn lm_pairs_plain; /* in plain C; kernel sets have faster ones */
 
-/* The same from the second stage on: for kernels whose own first stage could not decide. */
+/*
+ * The terms a[i] * b[i * b_step], as a kernel hands over what its own first stage could not decide: a
+ * column of a panel is used where it lies.
+ */
+struct lm_sum {
+	const lm_f32u *a, *b;
+	size_t b_step, k;
+	const float *bias;
+	size_t nbias;
+	double scale;
+	lm_pairs_fn *pairs;
+	const struct lm_sum
+	    *more; /* whose terms are of the same sum, or NULL: its factors alone count */
+};
+
+/* T from the second stage on. */
+float lm_sum_undecided(const struct lm_sum *, struct lm_counts *counts);
+double lm_sumw_undecided(const struct lm_sum *, struct lm_counts *counts);
+
+/* The same of terms side by side. */
 float lm_xdot_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias,
     size_t nbias, double scale, lm_pairs_fn *pairs, struct lm_counts *counts);
 double lm_xdotw_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias,

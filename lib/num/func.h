@@ -1,5 +1,5 @@
 /*
- * func: functions from binary32 to binary32.  The first fourteen, and pow, are correctly rounded for
+ * func: functions from binary32 to binary32.  The first fifteen, and pow, are correctly rounded for
  * every input; a NaN gives a NaN of any sign and payload.
  */
 #ifndef NUM_FUNC_H
@@ -9,6 +9,7 @@ float lm_exp(float x);
 float lm_tanh(float x);
 float lm_sigmoid(float x);
 float lm_silu(float x); /* x / (1 + e^-x) */
+float lm_mish(float x); /* x tanh(log(1 + e^x)) */
 float lm_erf(float x);
 float lm_gelu_erf(float x);  /* x (1 + erf(x/sqrt 2)) / 2 */
 float lm_gelu_tanh(float x); /* x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2 */

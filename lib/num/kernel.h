@@ -1,6 +1,5 @@
 /*
- * kernel: the inner loops, as a table of functions.  The reference set (kernel_ref.c) is complete
- * and in plain C; a faster set replaces entries and gives the same bits.
+ * kernel: the inner loops, as a table of functions for each instruction set; all give the same bits.
  */
 #ifndef NUM_KERNEL_H
 #define NUM_KERNEL_H
@@ -11,6 +10,7 @@
 #include "num/product.h"
 
 struct loom_error;
+struct lm_windowing;
 
 struct lm_kernels {
 	const char *name; /* as LOOM_ISA has it */
@@ -28,6 +28,9 @@ struct lm_kernels {
 	size_t (*tiles_size)(size_t m, size_t k);
 	void (*tile)(double *tiles, const lm_f32u *x, size_t x_step, size_t m, size_t k);
 
+	/* Adds to each of the columns, whole panels of them, the squares of its n values, step apart. */
+	void (*squares)(double *sums, const lm_f32u *v, size_t step, size_t n, size_t columns);
+
 	/* The form of a matrix for integer tiles; NULL: this set has none. */
 	int (*residues)(struct lm_matrix *, struct lm_arena *, struct loom_error *);
 
@@ -35,14 +38,20 @@ struct lm_kernels {
 	lm_pairs_fn *pairs;
 
 	const struct lm_functions *fn;
+	const struct lm_windowing *windows; /* num/windows.h */
 };
 
-extern const struct lm_kernels lm_kernels_scalar;
+extern const struct lm_kernels lm_kernels_scalar, lm_kernels_sse2, lm_kernels_avx2,
+    lm_kernels_avx512, lm_kernels_amx, lm_kernels_neon, lm_kernels_simd128;
+/* Whether this machine, its operating system and the compiler have int8 tiles. */
+int lm_amx_here(void);
 
 /*
  * The best set for this machine, or the one that the environment variable LOOM_ISA names; NULL
  * with LOOM_EARG if there is no such set.
  */
 const struct lm_kernels *lm_kernels_pick(struct loom_error *err);
+/* The sets that this machine has, plain C first, the best last; NULL past the last. */
+const struct lm_kernels *lm_kernels_at(size_t i);
 
 #endif

@@ -261,6 +261,26 @@ is_whole(float y)
 	return fabsf(y) >= 0x1p24f || y == (float)(int)y;
 }
 
+/*
+ * By one rounded operation, or for the cube by two: of no mantissa of 24 bits does the cube, rounded
+ * to binary64, lie so that rounding it again is wrong, to 24 bits or, as for subnormals, to fewer.
+ */
+static int
+by_steps(float x, float y, float *z)
+{
+	if (y == 2)
+		*z = x * x;
+	else if (y == -1)
+		*z = 1 / x;
+	else if (y == 3)
+		*z = (float)((double)x * x * x);
+	else if (y == 0.5f && x > 0)
+		*z = sqrtf(x);
+	else
+		return 0;
+	return 1;
+}
+
 float
 lm_pow(float x, float y)
 {
@@ -268,6 +288,8 @@ lm_pow(float x, float y)
 
 	if (x == 1 || y == 0)
 		return 1;
+	if (by_steps(x, y, &z))
+		return z;
 	if (x != x || y != y || (x < 0 && a < INFINITY && !is_whole(y)))
 		return NAN;
 	if (fabsf(y) == INFINITY)

@@ -22,33 +22,30 @@ lm_norm(const lm_f32u *v, size_t n)
 	return sqrt((p[0] + p[1]) + (p[2] + p[3]));
 }
 
-/* The exponent of the lowest bit that is set, of a finite number that is not zero. */
-static int
+/*
+ * The lowest bit of a number, by its pattern without the sign, as the pattern of its value: the number
+ * less itself without that bit.  Of zero infinity; without branches, for vectors.
+ */
+static int32_t
 lowest_bit(uint32_t u)
 {
-	int exponent = (int)(u >> 23 & 255), bit = 0;
-	uint32_t m = (u & 0x7fffff) | (exponent > 0 ? 0x800000 : 0);
+	float rest = lm_from_bits32(u) - lm_from_bits32(u & (u - 1));
+	int32_t bit = (int32_t)(u & 0x7fffff ? lm_bits32(rest) : u);
 
-	while ((m >> bit & 1) == 0)
-		bit++;
-	return (exponent > 0 ? exponent : 1) - 150 + bit;
+	return u == 0 ? 0x7f800000 : bit;
 }
 
 double
 lm_grid(const lm_f32u *v, size_t n)
 {
-	int least = 1000, bit;
-	uint32_t u;
+	int32_t least = 0x7f800000, most = 0, bit, u;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		u = lm_bits32(v[i]);
-		if ((u & 0x7fffffff) == 0)
-			continue;
-		if ((u >> 23 & 255) == 255)
-			return 0;
-		bit = lowest_bit(u);
+		u = (int32_t)(lm_bits32(v[i]) & 0x7fffffff);
+		bit = lowest_bit((uint32_t)u);
 		least = bit < least ? bit : least;
+		most = u > most ? u : most;
 	}
-	return least == 1000 ? HUGE_VAL : ldexp(1, least);
+	return most >= 0x7f800000 ? 0 : lm_from_bits32((uint32_t)least);
 }

@@ -34,8 +34,8 @@ struct lm_matrix {
 };
 
 /*
- * Results go to y, rounded to binary32, or to wide, rounded to 32 significant bits; one of them is
- * NULL.  At most two of the biases are there.
+ * Results go to y, rounded to binary32, or to wide, rounded to 32 significant bits, or sums to sums; the
+ * others are NULL.  At most two of the biases are there.
  */
 struct lm_product {
 	size_t m;
@@ -51,6 +51,14 @@ struct lm_product {
 	float *y; /* result (r, c) at y + r * y_step + c */
 	double *wide;
 	size_t y_step;
+	/*
+	 * Instead of results the binary64 sums themselves, by the panel kernels and not proved: another
+	 * product goes on from them.  There each sum of x and w is joined with that of the same row and
+	 * column of begun, so that a result is one exact sum over both, and w->norm is that of both
+	 * rows together.
+	 */
+	double *sums;
+	const struct lm_product *begun; /* with k no greater than LM_LONGEST_PROOF; or NULL */
 };
 
 /* The binary64 square root of the sum of squares, in any order: what the proof needs of a row. */
@@ -68,6 +76,11 @@ size_t lm_panels_size(size_t n, size_t k);
  */
 int lm_matrix_suit(struct lm_matrix *, size_t m, const struct lm_kernels *, struct lm_arena *,
     struct loom_error *);
+/*
+ * The next 16 rows, or the n that are left, as a panel of stride 16: 16 * k floats, with zeros for rows
+ * that are not there; and 16 norms.
+ */
+void lm_panel_pack(float *to, const lm_f32u *rows, size_t step, size_t n, size_t k, double *norm);
 /* Rows as panels, into room for lm_panels_size floats and n rounded up to a multiple of 16 norms. */
 void lm_matrix_pack(struct lm_matrix *, float *panels, double *norm);
 

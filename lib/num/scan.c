@@ -65,20 +65,29 @@ count_digits(uint64_t v)
 	return other == 0 ? EIGHT : __builtin_ctzll(other) / 8;
 }
 
-/* The number of the first n digits, n of 1 to 8: zeros before them, then pairs, fours and all. */
+/* The number of 8 digits: pairs, fours and all. */
 static uint64_t
-join_digits(uint64_t v, int n)
+join_eight(uint64_t v)
 {
 	const uint64_t pairs = UINT64_C(0x000000ff000000ff);
 
-	v = (v - EACH_BYTE('0')) << (64 - 8 * n);
 	v = v * 10 + (v >> 8);
 	return ((v & pairs) * (100 + (UINT64_C(1000000) << 32)) +
 		   (v >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
 	    32;
 }
 
-/* Digits into w, which wraps after DIGITS of them. */
+/* Of the first n digits, n of 1 to 8: as if there were zeros before them. */
+static uint64_t
+join_digits(uint64_t v, int n)
+{
+	return join_eight((v - EACH_BYTE('0')) << (64 - 8 * n));
+}
+
+/*
+ * Digits into w, which wraps after DIGITS of them.  Eight are passed by a constant, which the
+ * processor foresees, so that the next load waits for no count.
+ */
 INLINE const char *
 gather(const char *p, const char *end, struct decimal *d)
 {
@@ -88,11 +97,16 @@ gather(const char *p, const char *end, struct decimal *d)
 	uint64_t w = d->w, v;
 	int n = EIGHT;
 
-	for (; n == EIGHT && end - p >= EIGHT; p += n) {
+	for (; end - p >= EIGHT; p += EIGHT) {
 		v = lm_get_u64((const unsigned char *)p);
 		n = count_digits(v);
-		if (n > 0)
-			w = w * powers[n] + join_digits(v, n);
+		if (n < EIGHT)
+			break;
+		w = w * powers[EIGHT] + join_digits(v, EIGHT);
+	}
+	if (n > 0 && n < EIGHT) {
+		w = w * powers[n] + join_digits(v, n);
+		p += n;
 	}
 	for (; n == EIGHT && is_digit(p, end); p++)
 		w = w * 10 + (unsigned char)(*p - '0');
@@ -142,7 +156,12 @@ read_decimal(const char *p, const char *end, struct decimal *d)
 		return NULL;
 	if (*p == '0' && is_digit(p + 1, end))
 		return NULL;
-	p = gather(p, end, d);
+	if (end - p > 1 && p[1] == '.') { /* as most numbers of networks have it */
+		d->w = (unsigned char)(*p++ - '0');
+		d->digits = 1;
+	} else {
+		p = gather(p, end, d);
+	}
 	if (p < end && *p == '.') {
 		point = ++p;
 		p = gather(p, end, d);

@@ -22,16 +22,21 @@ lm_twin_sum(double a, double b)
 	return s;
 }
 
-/* a b, exactly, by halves of 26 and 27 bits, where nothing overflows or underflows. */
+/* a b, exactly, where nothing overflows or underflows; by halves of 26 and 27 bits without fma. */
 LM_CORE struct lm_twin
 lm_twin_product(double a, double b)
 {
+	struct lm_twin p;
+#ifdef LM_FUSED
+	p.high = a * b;
+	p.low = __builtin_fma(a, b, -p.high);
+#else
 	double ah = lm_top26(a), al = a - ah;
 	double bh = lm_top26(b), bl = b - bh;
-	struct lm_twin p;
 
 	p.high = a * b;
 	p.low = ((ah * bh - p.high) + (ah * bl + al * bh)) + al * bl;
+#endif
 	return p;
 }
 

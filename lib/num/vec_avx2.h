@@ -1,4 +1,4 @@
-/* vec_avx2: binary64 vectors of AVX2 with FMA, by the names that vec_scalar.h explains. */
+/* vec_avx2: binary64 vectors of AVX2 with FMA, by the names of vec_scalar.h. */
 #ifndef NUM_VEC_AVX2_H
 #define NUM_VEC_AVX2_H
 
@@ -6,7 +6,9 @@
 
 #include "num/exact.h"
 
-enum { LM_LANES = 4, LM_TILE_ROWS = 6, LM_TILE_VECS = 2 };
+#define LM_LANES 4
+#define LM_TILE_ROWS 6
+#define LM_TILE_VECS 2
 
 typedef __m256d lm_vec;
 
@@ -40,6 +42,15 @@ lm_vec_widen_even(const lm_f32u *p)
 	__m128 a = _mm_loadu_ps((const void *)p), b = _mm_loadu_ps((const void *)(p + 3));
 
 	return _mm256_cvtps_pd(_mm_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 2, 0)));
+}
+
+static inline lm_vec
+lm_vec_widen_some(const lm_f32u *p, size_t n)
+{
+	__m128i lane = _mm_setr_epi32(0, 1, 2, 3);
+
+	return _mm256_cvtps_pd(
+	    _mm_maskload_ps((const void *)p, _mm_cmpgt_epi32(_mm_set1_epi32((int)n), lane)));
 }
 
 static inline void

@@ -1,4 +1,4 @@
-/* vec_avx512: binary64 vectors of AVX-512 (F, VL, DQ, BW), by the names that vec_scalar.h explains. */
+/* vec_avx512: binary64 vectors of AVX-512 (F, VL, DQ, BW), by the names of vec_scalar.h. */
 #ifndef NUM_VEC_AVX512_H
 #define NUM_VEC_AVX512_H
 
@@ -6,7 +6,9 @@
 
 #include "num/exact.h"
 
-enum { LM_LANES = 8, LM_TILE_ROWS = 14, LM_TILE_VECS = 2 };
+#define LM_LANES 8
+#define LM_TILE_ROWS 14
+#define LM_TILE_VECS 2
 
 typedef __m512d lm_vec;
 
@@ -41,6 +43,12 @@ lm_vec_widen_even(const lm_f32u *p)
 	__m256i pick = _mm256_setr_epi32(0, 2, 4, 6, 8 + 1, 8 + 3, 8 + 5, 8 + 7);
 
 	return _mm512_cvtps_pd(_mm256_permutex2var_ps(a, pick, b));
+}
+
+static inline lm_vec
+lm_vec_widen_some(const lm_f32u *p, size_t n)
+{
+	return _mm512_cvtps_pd(_mm256_maskz_loadu_ps((__mmask8)((1u << n) - 1), (const void *)p));
 }
 
 static inline void

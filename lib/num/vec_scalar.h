@@ -14,11 +14,10 @@
 #include "num/exact.h"
 #include "num/proof.h"
 
-enum {
-	LM_LANES = 1,	  /* of a vector: divides 16 */
-	LM_TILE_ROWS = 4, /* sums that the registers hold: so many rows */
-	LM_TILE_VECS = 2  /* of so many vectors; together they divide 16 */
-};
+/* Macros, since #if asks for them. */
+#define LM_LANES 1     /* of a vector: divides 16 */
+#define LM_TILE_ROWS 4 /* sums that the registers hold: so many rows (14 at most) */
+#define LM_TILE_VECS 2 /* of so many vectors; their lanes divide 16 */
 
 typedef double lm_vec;
 
@@ -53,6 +52,13 @@ static inline lm_vec
 lm_vec_widen_even(const lm_f32u *p)
 {
 	return *p;
+}
+
+/* The first n of so many, fewer than there are lanes, and zeros; nothing behind them is read. */
+static inline lm_vec
+lm_vec_widen_some(const lm_f32u *p, size_t n)
+{
+	return n > 0 ? *p : 0;
 }
 
 /* Each lane rounded to binary32. */

@@ -1,4 +1,4 @@
-/* vec_sse2: binary64 vectors of SSE2, by the names that vec_scalar.h explains. */
+/* vec_sse2: binary64 vectors of SSE2, by the names of vec_scalar.h. */
 #ifndef NUM_VEC_SSE2_H
 #define NUM_VEC_SSE2_H
 
@@ -6,7 +6,9 @@
 
 #include "num/exact.h"
 
-enum { LM_LANES = 2, LM_TILE_ROWS = 4, LM_TILE_VECS = 2 };
+#define LM_LANES 2
+#define LM_TILE_ROWS 4
+#define LM_TILE_VECS 2
 
 typedef __m128d lm_vec;
 
@@ -38,6 +40,12 @@ static inline lm_vec
 lm_vec_widen_even(const lm_f32u *p)
 {
 	return _mm_set_pd(p[2], p[0]);
+}
+
+static inline lm_vec
+lm_vec_widen_some(const lm_f32u *p, size_t n)
+{
+	return _mm_cvtps_pd(_mm_set_ss(n > 0 ? *p : 0));
 }
 
 static inline void

@@ -337,7 +337,22 @@ for name, a in sorted(load_file(sys.argv[1]).items()): print(name, a.tolist())' 
 	[ "$stderr" = "loom-infer: '': cannot make it: No such file or directory" ]
 	run --separate-stderr -4 loom-infer -m '' x.npy
 	[ "$stderr" = "loom-infer: '': cannot open it: No such file or directory" ]
+}
+
+@test "infer: LOOM_ISA names a kernel set that this machine has, and no set changes a bit" {
+	net "$two_layers" >net.entity
+	npy '[[1, 1], [0.1, -0.7]]' >x.npy
 	run --separate-stderr -2 env LOOM_ISA=none loom-infer -m net.entity x.npy -o y
+	case $stderr in
+	"loom-infer: LOOM_ISA is none, but this machine has only scalar"*) ;;
+	*) echo "$stderr"; false ;;
+	esac
+	[ ! -e y ]
+	loom-infer -m net.entity x.npy -o best
+	for set in $(echo "${stderr##* only }" | tr -d ,); do
+		LOOM_ISA=$set loom-infer -m net.entity x.npy -o y
+		cmp best y
+	done
 }
 
 @test "infer: every prefix of a model and of an input is refused" {

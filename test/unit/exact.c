@@ -1,15 +1,13 @@
 /*
  * exact: sums of products against the specification's cases and against sums computed with
- * integers (fixtures/numerics), by the ladder, by the accumulator alone and by the kernels; then
- * kernels against the accumulator on random shapes, and how many outputs each stage decides.
+ * integers (fixtures/numerics), by the ladder, by the accumulator alone and by every kernel set.
  */
 #include <math.h>
 
-#include "num/kernel.h"
+#include "sets.h"
 #include "sums.h"
 
-enum { ROOM = 1 << 20 };
-
+static void *room; /* for products of any set */
 static size_t checks;
 
 static void
@@ -39,43 +37,75 @@ expect64(const struct terms *t, const char *by, double got, uint64_t want)
 
 /* The same numbers, one to three bytes off any alignment. */
 static const lm_f32u *
-misaligned(unsigned char *room, const float *v, size_t n, size_t by)
+misaligned(unsigned char *bytes, const float *v, size_t n, size_t by)
 {
-	memcpy(room + by, v, n * sizeof *v);
-	return (const lm_f32u *)(room + by);
+	memcpy(bytes + by, v, n * sizeof *v);
+	return (const lm_f32u *)(bytes + by);
 }
 
-/* The sum as every output of a small product, so that each place of a tile is tried. */
+enum { M = 6, N = 5 }; /* outputs of a small product, so that each place of a tile is tried */
+
+/* The sum as every output of p, from each form of the factors, rounded both ways. */
 static void
-by_kernel(const struct terms *t, const float *bias, size_t nbias, uint32_t want,
-    struct lm_counts *counts)
+by_set(const struct lm_kernels *set, struct lm_product *p, const struct terms *t, uint32_t r32,
+    uint64_t rw, struct lm_counts *counts)
 {
-	enum { M = 6, N = 5 };
+	static float y[M * N], panels[LM_PANEL * SUM_MOST];
+	static double wide[M * N], norms[LM_PANEL], tiles[M * 2 * SUM_MOST + M * 1024];
+	double x_norm[M], c = p->scale == NULL ? 1 : fabs(*p->scale);
+	struct lm_matrix rows = *p->w, whole = rows;
+	int form, i, unfit = !(c >= 0x1p-500 && c <= 0x1p500);
+
+	assert(set->tiles_size(M, t->k) <= sizeof tiles / sizeof *tiles);
+	lm_matrix_pack(&whole, panels, norms);
+	whole.rows = NULL;
+	for (i = 0; i < M; i++)
+		x_norm[i] = lm_norm(t->a, t->k);
+	for (form = 0; form < 6; form++) {
+		p->w = form % 3 == 0 ? &rows : &whole;
+		p->tiles = form % 3 == 2 ? tiles : NULL;
+		p->x_norm = form % 3 == 2 ? x_norm : NULL;
+		if (p->tiles != NULL)
+			set->tile(tiles, p->x, p->x_step, M, t->k);
+		p->y = form < 3 ? y : NULL;
+		p->wide = form < 3 ? NULL : wide;
+		set->product(p, 0, M, 0, N, room, counts);
+		for (i = 0; i < M * N && form < 3; i++)
+			expect32(t, set->name, y[i], r32);
+		for (i = 0; i < M * N && form >= 3 && !unfit; i++)
+			expect64(t, set->name, wide[i], rw);
+	}
+}
+
+static void
+by_kernels(const struct terms *t, const float *bias, size_t nbias, double scale, uint32_t r32,
+    uint64_t rw, struct lm_counts *counts)
+{
 	static float x[M * SUM_MOST], w[N * SUM_MOST];
-	static char room[ROOM] __attribute__((aligned(64)));
-	float biases[2][N], y[M * N];
-	struct lm_matrix right = lm_matrix_of(w, t->k, N, t->k);
-	struct lm_product p = { .m = M,
-		.x = x,
-		.x_step = t->k,
-		.w = &right,
-		.bias = nbias > 0 ? biases[0] : NULL,
-		.bias2 = nbias > 1 ? biases[1] : NULL,
-		.y = y,
-		.y_step = N };
+	float biases[2][N], row_bias[M];
+	struct lm_matrix rows = lm_matrix_of(w, t->k, N, t->k);
+	const struct lm_kernels *set;
+	struct lm_product p;
 	size_t i;
 
-	for (i = 0; i < M && t->k > 0; i++)
+	for (i = 0; i < M; i++) {
 		memcpy(x + i * t->k, t->a, t->k * sizeof *x);
+		row_bias[i] = nbias > 0 ? bias[nbias - 1] : 0;
+	}
 	for (i = 0; i < N; i++) {
-		if (t->k > 0)
-			memcpy(w + i * t->k, t->b, t->k * sizeof *w);
+		memcpy(w + i * t->k, t->b, t->k * sizeof *w);
 		biases[0][i] = nbias > 0 ? bias[0] : 0;
 		biases[1][i] = nbias > 1 ? bias[1] : 0;
 	}
-	lm_kernels_scalar.product(&p, 0, M, 0, N, room, counts);
-	for (i = 0; i < M * N; i++)
-		expect32(t, "kernel", y[i], want);
+	p = (struct lm_product){ .m = M, .x = x, .x_step = t->k, .w = &rows, .y_step = N };
+	p.scale = scale != 1 ? &scale : NULL;
+	p.bias = nbias > 0 ? biases[0] : NULL;
+	p.bias2 = nbias > 1 && t->k % 2 == 0 ? biases[1] : NULL;
+	p.row_bias = nbias > 1 && t->k % 2 == 1 ? row_bias : NULL;
+	for (i = 0; (set = lm_kernels_at(i)) != NULL; i++) {
+		p.w = &rows;
+		by_set(set, &p, t, r32, rw, counts);
+	}
 }
 
 static void
@@ -93,10 +123,10 @@ check_sum(const struct terms *t, const float *bias, size_t nbias, double scale, 
 	expect32(t, "misaligned", lm_xdot(a, b, t->k, bias, nbias, scale, NULL), r32);
 	expect32(t, "from the second stage",
 	    lm_xdot_undecided(b, a, t->k, bias, nbias, scale, lm_pairs_plain, counts), r32);
-	if (scale == 1 && nbias <= 2)
-		by_kernel(t, bias, nbias, r32, counts);
-	if (scale == 1 && nbias == 2)
-		by_kernel(t, (const float[]){ bias[1], bias[0] }, nbias, r32, counts);
+	if (nbias <= 2)
+		by_kernels(t, bias, nbias, scale, r32, rw, counts);
+	if (nbias == 2)
+		by_kernels(t, (const float[]){ bias[1], bias[0] }, nbias, scale, r32, rw, counts);
 }
 
 /* ---- the specification's cases ---- */
@@ -167,226 +197,6 @@ check_sums(void)
 	return sums;
 }
 
-/* ---- products ---- */
-
-struct dense {
-	struct lm_product p;
-	struct lm_matrix right;
-	float *x, *w, *b, *panels;
-	double *norms;
-	void *room;
-};
-
-static void
-dense_init(struct dense *d, size_t m, size_t n, size_t k)
-{
-	d->x = calloc(m * k + 1, sizeof *d->x);
-	d->w = calloc(n * k + 1, sizeof *d->w);
-	d->b = calloc(n + 1, sizeof *d->b);
-	d->norms = calloc(n + LM_PANEL, sizeof *d->norms);
-	d->panels = aligned_alloc(64, lm_panels_size(n, k) * sizeof *d->panels + 64);
-	d->room = aligned_alloc(64, ROOM);
-	d->right = lm_matrix_of(d->w, k, n, k);
-	d->p = (struct lm_product){ .m = m,
-		.x = d->x,
-		.x_step = k,
-		.w = &d->right,
-		.y = calloc(m * n, sizeof *d->p.y),
-		.y_step = n };
-	assert(d->panels != NULL && d->room != NULL);
-	assert(d->x != NULL && d->w != NULL && d->b != NULL && d->norms != NULL && d->p.y != NULL);
-}
-
-static void
-dense_free(struct dense *d)
-{
-	free(d->x);
-	free(d->w);
-	free(d->b);
-	free(d->norms);
-	free(d->panels);
-	free(d->room);
-	free(d->p.y);
-}
-
-/* In strips of columns, as threads would. */
-static void
-dense_run(const struct dense *d, size_t strips, struct lm_counts *counts)
-{
-	size_t n = d->right.n, step = (n / LM_PANEL / strips + 1) * LM_PANEL, from;
-
-	memset(d->p.y, 0xff, d->p.m * n * sizeof *d->p.y);
-	for (from = 0; from < n; from += step)
-		lm_kernels_scalar.product(&d->p, 0, d->p.m, from, n - from < step ? n : from + step,
-		    d->room, counts);
-}
-
-/* Order, cancellation and ties, as numerics_reference.py plants them. */
-static void
-plant(struct dense *d, const char *what)
-{
-	size_t m = d->p.m, n = d->right.n, k = d->right.k, r, i, h = k / 2;
-
-	for (r = 0; r < m + n; r++) {
-		float *row = r < m ? d->x + r * k : d->w + (r - m) * k;
-		float sign = r < m ? 1 : -1;
-
-		for (i = 0; i < k && strcmp(what, "ties") == 0; i++)
-			row[i] = (float)floor(row[i] * 0x1p15);
-		for (i = 0; i < k && strcmp(what, "order") == 0; i += 3) {
-			if (r < m)
-				row[i] = ldexpf(row[i], (int)(37 * (i / 3) % 61));
-			row[i + 2] = -sign * row[i];
-		}
-		if (strcmp(what, "cancel") != 0)
-			continue;
-		for (i = 0; i < h; i++) {
-			if (r < m)
-				row[i] = ldexpf(row[i], (int)(7 * i % 23));
-			row[h + i] = sign * row[i];
-		}
-		if (r < m)
-			row[k - 1] *= 0x1p-40f;
-	}
-}
-
-static void
-check_outputs(struct dense *d, struct vectors *v, int given)
-{
-	size_t i, n = d->p.m * d->right.n, head = given ? n : n < 4 ? n : 4;
-
-	for (i = 0; i < head; i++)
-		assert(shown32(d->p.y[i]) == (uint32_t)vectors_hex(v));
-	if (given)
-		return;
-	assert(shown32(d->p.y[n - 1]) == (uint32_t)vectors_hex(v));
-	assert(hash32(d->p.y, n) == vectors_hex(v));
-}
-
-/* Fill with the numbers of the line, or draw them. */
-static void
-dense_read(struct dense *d, struct vectors *v, int given, size_t biases)
-{
-	size_t i, m = d->p.m, n = d->right.n, k = d->right.k;
-	uint64_t seed = given ? 0 : vectors_count(v);
-
-	for (i = 0; i < m * k; i++)
-		d->x[i] = given ? (float)vectors_number(v) : draw(&seed);
-	for (i = 0; i < n * k; i++)
-		d->w[i] = given ? (float)vectors_number(v) : draw(&seed);
-	for (i = 0; i < biases; i++)
-		d->b[i] = given ? (float)vectors_number(v) : draw(&seed);
-	d->p.bias = biases > 0 ? d->b : NULL;
-	if (!given)
-		plant(d, vectors_word(v));
-}
-
-static size_t
-check_dense(void)
-{
-	static struct vectors v;
-	static const size_t strips[4] = { 1, 2, 3, 7 };
-	size_t cases = 0, i;
-
-	vectors_open(&v, "dense.txt");
-	for (; vectors_next(&v); cases++) {
-		int given = strcmp(vectors_word(&v), "given") == 0;
-		size_t m = vectors_count(&v), n = vectors_count(&v), k = vectors_count(&v);
-		size_t biases = vectors_count(&v);
-		struct lm_counts counts = { { 0 } };
-		struct vectors again;
-		struct dense d;
-
-		dense_init(&d, m, n, k);
-		dense_read(&d, &v, given, biases);
-		for (i = 0; i < 4; i++) {
-			memcpy(&again, &v, sizeof v);
-			again.rest = again.line + (v.rest - v.line);
-			if (i == 2)
-				lm_matrix_pack(&d.right, d.panels, d.norms);
-			dense_run(&d, strips[i], &counts);
-			check_outputs(&d, &again, given);
-		}
-		assert(counts.stage[0] + counts.stage[1] + counts.stage[2] == 4 * m * n);
-		dense_free(&d);
-	}
-	return cases;
-}
-
-/* One product of random shape, its operands off any alignment, against the accumulator. */
-static void
-check_shape(uint64_t *seed, const struct drawn *data)
-{
-	size_t m = 1 + draw_bits(seed) % 13, n = 1 + draw_bits(seed) % 13;
-	size_t k = draw_bits(seed) % (draw_bits(seed) % 4 == 0 ? 600 : 24);
-	size_t off = 1 + draw_bits(seed) % 3, i;
-	unsigned char *room = calloc(m * k + n * k + 2 * n + 1, sizeof(float));
-	size_t biases = draw_bits(seed) % 3;
-	struct dense d;
-	float v;
-
-	assert(room != NULL);
-	dense_init(&d, m, n, k);
-	for (i = 0; i < m * k + n * k + 2 * n; i++) {
-		v = (i < m * k ? data->a : data->b)(seed);
-		memcpy(room + off + 4 * i, &v, sizeof v);
-	}
-	d.p.x = (const lm_f32u *)(room + off);
-	d.right.rows = d.p.x + m * k;
-	d.p.bias = biases > 0 ? d.right.rows + n * k : NULL;
-	d.p.bias2 = biases > 1 ? d.p.bias + n : NULL;
-	if (draw_bits(seed) % 2 == 0)
-		lm_matrix_pack(&d.right, d.panels, d.norms);
-	dense_run(&d, 1 + draw_bits(seed) % 7, NULL);
-	for (i = 0; i < m * n; i++) {
-		const lm_f32u *a = d.p.x + i / n * k, *b = d.right.rows + i % n * k;
-		float bias[2] = { biases > 0 ? d.p.bias[i % n] : 0,
-			biases > 1 ? d.p.bias2[i % n] : 0 };
-		struct terms t = { .name = data->name, .k = k };
-
-		expect32(&t, "product", d.p.y[i], shown32(lm_xdot_exact(a, b, k, bias, biases, 1)));
-	}
-	dense_free(&d);
-	free(room);
-}
-
-static size_t
-check_shapes(void)
-{
-	uint64_t seed = 99;
-	size_t i, n = 0;
-
-	for (i = 0; i < DRAWN; i++)
-		for (n = 0; n < 40; n++)
-			check_shape(&seed, &drawn[i]);
-	return DRAWN * n;
-}
-
-/* ---- what each stage decides ---- */
-
-static void
-check_rates(void)
-{
-	enum { M = 64, N = 512, K = 1024 };
-	struct lm_counts counts = { { 0 } };
-	uint64_t seed = 5;
-	struct dense d;
-	size_t i;
-
-	dense_init(&d, M, N, K);
-	for (i = 0; i < M * K; i++)
-		d.x[i] = draw_gauss(&seed);
-	for (i = 0; i < N * K; i++)
-		d.w[i] = draw_gauss(&seed);
-	dense_run(&d, 1, &counts);
-	printf(
-	    "exact: Gaussian, K = %d: %llu of %d outputs needed the second stage, %llu the third\n",
-	    K, (unsigned long long)counts.stage[1], M * N, (unsigned long long)counts.stage[2]);
-	assert(counts.stage[0] + counts.stage[1] == M * N);
-	assert(counts.stage[1] >= 1 && counts.stage[1] <= M * N / 1000);
-	dense_free(&d);
-}
-
 /* Beyond the proofs' reach everything is the accumulator's. */
 static void
 check_long(void)
@@ -409,13 +219,15 @@ check_long(void)
 int
 main(void)
 {
-	size_t cases = check_cases(), sums = check_sums(), dense = check_dense();
-	size_t shapes = check_shapes();
+	size_t cases, sums;
 
-	assert(cases == 91 && sums >= 400 && dense == 12);
-	check_rates();
+	room = aligned_alloc(64, most_room());
+	assert(room != NULL);
+	cases = check_cases();
+	sums = check_sums();
+	assert(cases == 91 && sums >= 400);
 	check_long();
-	printf("exact: %zu cases, %zu sums, %zu dense layers, %zu shapes, %zu checks\n", cases,
-	    sums, dense, shapes, checks);
+	free(room);
+	printf("exact: %zu cases, %zu sums, %zu checks\n", cases, sums, checks);
 	return 0;
 }

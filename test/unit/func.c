@@ -1,7 +1,7 @@
 /*
- * func: every case of the vectors, by the scalar functions and by the kernels, and a sum over many
- * inputs that changes with any bit of any result: each 257th input, or with LOOM_EXHAUSTIVE in the
- * environment each of the 2^32.
+ * func: every case of the vectors, by the scalar functions and by every set of kernels that this
+ * machine has, and a sum over each 257th input that changes with any bit of any result; `make
+ * exhaustive` takes all of them.
  */
 #include <math.h>
 
@@ -9,30 +9,17 @@
 #include "num/kernel.h"
 #include "vectors.h"
 
+#define FUNCTION(name) { #name, lm_##name, offsetof(struct lm_functions, name) }
+
 static const struct {
 	const char *name;
 	float (*one)(float);
-	size_t array; /* offset of the kernel */
-} functions[] = {
-	{ "exp", lm_exp, offsetof(struct lm_functions, exp) },
-	{ "tanh", lm_tanh, offsetof(struct lm_functions, tanh) },
-	{ "sigmoid", lm_sigmoid, offsetof(struct lm_functions, sigmoid) },
-	{ "silu", lm_silu, offsetof(struct lm_functions, silu) },
-	{ "erf", lm_erf, offsetof(struct lm_functions, erf) },
-	{ "gelu_erf", lm_gelu_erf, offsetof(struct lm_functions, gelu_erf) },
-	{ "gelu_tanh", lm_gelu_tanh, offsetof(struct lm_functions, gelu_tanh) },
-	{ "rsqrt", lm_rsqrt, offsetof(struct lm_functions, rsqrt) },
-	{ "log", lm_log, offsetof(struct lm_functions, log) },
-	{ "log1p", lm_log1p, offsetof(struct lm_functions, log1p) },
-	{ "expm1", lm_expm1, offsetof(struct lm_functions, expm1) },
-	{ "sin", lm_sin, offsetof(struct lm_functions, sin) },
-	{ "cos", lm_cos, offsetof(struct lm_functions, cos) },
-	{ "softplus", lm_softplus, offsetof(struct lm_functions, softplus) },
-};
+	size_t array; /* offset in struct lm_functions */
+} functions[] = { FUNCTION(exp), FUNCTION(tanh), FUNCTION(sigmoid), FUNCTION(silu), FUNCTION(mish),
+	FUNCTION(erf), FUNCTION(gelu_erf), FUNCTION(gelu_tanh), FUNCTION(rsqrt), FUNCTION(log),
+	FUNCTION(log1p), FUNCTION(expm1), FUNCTION(sin), FUNCTION(cos), FUNCTION(softplus) };
 
-enum { FUNCTIONS = sizeof functions / sizeof functions[0], STRIP = 4096 };
-
-typedef void array_fn(float *, const float *, size_t);
+enum { FUNCTIONS = sizeof functions / sizeof functions[0], STRIP = 4096, STEP = 257 };
 
 static size_t
 function_named(const char *name)
@@ -46,12 +33,12 @@ function_named(const char *name)
 	exit(1);
 }
 
-static array_fn *
-array_of(size_t i)
+static lm_map_fn *
+array_of(const struct lm_functions *fn, size_t i)
 {
-	array_fn *f;
+	lm_map_fn *f;
 
-	memcpy(&f, (const char *)&lm_functions_scalar + functions[i].array, sizeof f);
+	memcpy(&f, (const char *)fn + functions[i].array, sizeof f);
 	return f;
 }
 
@@ -68,26 +55,31 @@ static size_t
 check_cases(const char *file)
 {
 	static struct vectors v;
-	size_t cases = 0;
+	const struct lm_kernels *k;
+	size_t cases = 0, set;
 
 	vectors_open(&v, file);
 	while (vectors_next(&v)) {
 		size_t f = function_named(vectors_word(&v));
-		float x = (float)vectors_number(&v), y[3] = { 5, x, 5 };
+		float x = (float)vectors_number(&v);
 		uint32_t want = (uint32_t)vectors_hex(&v);
 
 		expect(functions[f].name, x, functions[f].one(x), want);
-		array_of(f)(y + 1, y + 1, 1);
-		expect(functions[f].name, x, y[1], want);
-		assert(y[0] == 5 && y[2] == 5);
+		for (set = 0; (k = lm_kernels_at(set)) != NULL; set++) {
+			float y[3] = { 5, x, 5 };
+
+			array_of(k->fn, f)(y + 1, y + 1, 1);
+			expect(functions[f].name, x, y[1], want);
+			assert(y[0] == 5 && y[2] == 5);
+		}
 		cases++;
 	}
 	return cases;
 }
 
-/* The sum of bits(f(x)) * (2u+1) over every step-th bit pattern u. */
+/* The sum of bits(f(x)) * (2u+1) over every 257th bit pattern u. */
 static uint64_t
-sum_over_inputs(array_fn *f, uint64_t step)
+sum_over_inputs(lm_map_fn *f)
 {
 	static float x[STRIP], y[STRIP];
 	uint64_t u = 0, first, sum = 0;
@@ -95,11 +87,11 @@ sum_over_inputs(array_fn *f, uint64_t step)
 
 	while (u < (uint64_t)1 << 32) {
 		first = u;
-		for (n = 0; n < STRIP && u < (uint64_t)1 << 32; n++, u += step)
+		for (n = 0; n < STRIP && u < (uint64_t)1 << 32; n++, u += STEP)
 			x[n] = lm_from_bits32((uint32_t)u);
 		f(y, x, n);
 		for (i = 0; i < n; i++)
-			sum += shown32(y[i]) * (2 * (first + i * step) + 1);
+			sum += shown32(y[i]) * (2 * (first + i * STEP) + 1);
 	}
 	return sum;
 }
@@ -108,40 +100,95 @@ static void
 check_sums(void)
 {
 	static struct vectors v;
-	int exhaustive = getenv("LOOM_EXHAUSTIVE") != NULL;
+	const struct lm_kernels *k;
+	size_t set;
 
 	vectors_open(&v, "sum64.txt");
 	while (vectors_next(&v)) {
 		size_t f = function_named(vectors_word(&v));
-		uint64_t all = vectors_hex(&v), some = vectors_hex(&v);
-		uint64_t got = sum_over_inputs(array_of(f), exhaustive ? 1 : 257);
+		uint64_t some, got;
 
-		if (got == (exhaustive ? all : some))
-			continue;
-		fprintf(stderr, "%s: sum over inputs is %016llx\n", functions[f].name,
-		    (unsigned long long)got);
-		exit(1);
+		(void)vectors_hex(&v);
+		some = vectors_hex(&v);
+		for (set = 0; (k = lm_kernels_at(set)) != NULL; set++) {
+			got = sum_over_inputs(array_of(k->fn, f));
+			if (got == some)
+				continue;
+			fprintf(stderr, "%s by %s: sum over inputs is %016llx\n",
+			    functions[f].name, k->name, (unsigned long long)got);
+			exit(1);
+		}
 	}
 }
 
-/* Lengths around the strip of the reference kernels: each element as by the scalar function. */
-static void
-check_lengths(void)
+/* Of all sizes and of both signs, and now and then what is special. */
+static float
+input(uint64_t *seed)
 {
-	float x[70], y[70];
+	static const uint32_t special[] = { 0, 0x80000000, 1, 0x80000001, 0x007fffff, 0x80800000,
+		0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f7fffff, 0xc1a00000, 0x42d00000,
+		0xc2d00000, 0x41880000, 0x00ffffff };
+	uint32_t u = draw_bits(seed);
+
+	if (u % 8 == 0)
+		return lm_from_bits32(special[u / 8 % (sizeof special / sizeof special[0])]);
+	return (u % 2 == 0 ? 1.0f : 12.0f) * draw(seed);
+}
+
+/* Each length and place within a block: each element as by the scalar function, nothing else written. */
+static void
+check_lengths(const struct lm_functions *fn)
+{
+	enum { LONGEST = 70, ROOM = LONGEST + 8 };
+	float x[ROOM], y[ROOM];
 	uint64_t seed = 7;
-	size_t f, n, i;
+	size_t f, n, i, at;
 
 	for (f = 0; f < FUNCTIONS; f++)
-		for (n = 0; n < 66; n++) {
-			for (i = 0; i < 70; i++) {
-				x[i] = 12 * draw(&seed);
+		for (n = 0; n <= LONGEST; n++) {
+			at = n % 5;
+			for (i = 0; i < ROOM; i++) {
+				x[i] = input(&seed);
 				y[i] = 99;
 			}
-			array_of(f)(y, x, n);
-			for (i = 0; i < 70; i++)
-				assert(
-				    shown32(y[i]) == shown32(i < n ? functions[f].one(x[i]) : 99));
+			array_of(fn, f)(y + at, x + at, n);
+			for (i = 0; i < ROOM; i++)
+				assert(shown32(y[i]) ==
+				    shown32(i >= at && i < at + n ? functions[f].one(x[i]) : 99));
+			array_of(fn, f)(x + at, x + at, n);
+			for (i = at; i < at + n; i++)
+				assert(shown32(x[i]) == shown32(y[i]));
+		}
+}
+
+/* e^(x - m), where x - m may or may not be rounded alike in one step and in two. */
+static void
+check_less(const struct lm_functions *fn)
+{
+	enum { LONGEST = 70 };
+	static const double less[] = { 0, 1.25, 0x1.000001p+3, 0.1, -HUGE_VAL, HUGE_VAL };
+	float x[LONGEST], y[LONGEST], z[LONGEST], want;
+	double wide[LONGEST];
+	uint64_t seed = 9;
+	size_t n, i, m;
+
+	for (n = 0; n <= LONGEST; n++)
+		for (m = 0; m < sizeof less / sizeof less[0]; m++) {
+			for (i = 0; i < n; i++) {
+				x[i] = input(&seed);
+				wide[i] = x[i] + 0x1p-30 * draw(&seed);
+			}
+			fn->exp_less(y, x, less[m], n);
+			fn->exp_less64(z, wide, less[m], n);
+			for (i = 0; i < n; i++) {
+				want = lm_exp((float)(x[i] - less[m]));
+				assert(shown32(y[i]) == shown32(want));
+				want = lm_exp((float)(wide[i] - less[m]));
+				assert(shown32(z[i]) == shown32(want));
+			}
+			fn->exp_less(x, x, less[m], n);
+			for (i = 0; i < n; i++)
+				assert(shown32(x[i]) == shown32(y[i]));
 		}
 }
 
@@ -197,12 +244,16 @@ int
 main(void)
 {
 	size_t cases = check_cases("elementwise.txt") + check_cases("functions.txt");
-	size_t simple = check_simple() + check_activations();
+	size_t simple = check_simple() + check_activations(), set;
+	const struct lm_kernels *k;
 
-	assert(cases == 544 + 733 && simple == 12 + 550);
-	check_lengths();
+	assert(cases == 544 + 863 && simple == 12 + 550);
+	for (set = 0; (k = lm_kernels_at(set)) != NULL; set++) {
+		check_lengths(k->fn);
+		check_less(k->fn);
+	}
 	check_sums();
-	printf("func: %zu cases of %d functions, %zu of activations, every %s input\n", cases,
-	    (int)FUNCTIONS, simple, getenv("LOOM_EXHAUSTIVE") != NULL ? "single" : "257th");
+	printf("func: %zu cases of %d functions, %zu of activations, every %dth input by %zu sets\n",
+	    cases, (int)FUNCTIONS, simple, STEP, set);
 	return 0;
 }

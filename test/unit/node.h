@@ -13,6 +13,8 @@ struct alone {
 	struct lm_node node;
 	struct lm_dim list[LM_PARAMS][LOOM_RANK];
 	struct lm_prepared slot[LM_SLOTS];
+	const struct lm_kernels *kernels; /* NULL: plain C */
+	struct lm_counts counts;	  /* of the last run */
 	struct lm_arena arena;
 	struct loom_error err;
 };
@@ -20,6 +22,7 @@ struct alone {
 static inline void
 alone_start(struct alone *o, const char *op, size_t inputs)
 {
+	enum lm_param_kind kind;
 	size_t i;
 
 	memset(o, 0, sizeof(*o));
@@ -28,8 +31,11 @@ alone_start(struct alone *o, const char *op, size_t inputs)
 	assert(o->node.op != NULL);
 	o->node.n_in = inputs;
 	o->node.n_out = 1;
-	for (i = 0; i < LM_PARAMS; i++)
-		o->node.param[i].dims.dim = o->list[i];
+	for (i = 0; i < lm_layer_params(o->node.op); i++) {
+		kind = o->node.op->params[i].kind;
+		if (kind == LM_IS_INTS || kind == LM_IS_DIMS)
+			o->node.param[i].dims.dim = o->list[i];
+	}
 }
 
 static inline size_t
@@ -87,6 +93,18 @@ alone_shape(struct alone *o, const struct lm_shape *in, struct lm_shape *y)
 	return o->node.op->shape(&s, &o->err);
 }
 
+/* With the inner loops of the i-th set that this machine has, or of the first ones again. */
+static inline void
+alone_use(struct alone *o, size_t i)
+{
+	size_t n;
+
+	for (n = 0; lm_kernels_at(n) != NULL; n++)
+		;
+	lm_arena_release(&o->arena);
+	o->kernels = lm_kernels_at(i % n);
+}
+
 /* y must have room for the result.  Weights are prepared by the first run. */
 static inline int
 alone_run(struct alone *o, const struct lm_array *in, const struct lm_shape *shape, void *y,
@@ -95,10 +113,11 @@ alone_run(struct alone *o, const struct lm_array *in, const struct lm_shape *sha
 	struct lm_shape out;
 	struct lm_array result = { &out, y };
 	struct lm_shaping s = { &o->node, shape, &out, NULL };
-	struct lm_preparing p = { &o->node, o->slot, &lm_kernels_scalar, &o->arena };
+	const struct lm_kernels *kernels = o->kernels != NULL ? o->kernels : &lm_kernels_scalar;
+	struct lm_preparing p = { &o->node, o->slot, kernels, &o->arena };
 	struct lm_counts counts[8] = { 0 };
 	struct lm_call call = { .node = &o->node, .in = in, .out = &result, .slot = o->slot };
-	size_t scratch = 0;
+	size_t scratch = 0, i;
 	int r;
 
 	if (alone_shape(o, shape, &out) < 0)
@@ -107,13 +126,17 @@ alone_run(struct alone *o, const struct lm_array *in, const struct lm_shape *sha
 		assert(o->node.op->prepare(&p, &o->err) == 0);
 	if (o->node.op->plan != NULL)
 		assert(o->node.op->plan(&s, &scratch, &o->err) == 0);
-	call.kernels = &lm_kernels_scalar;
-	call.room = aligned_alloc(64, lm_kernels_scalar.room * (size_t)jobs);
+	call.kernels = kernels;
+	call.room = aligned_alloc(64, (kernels->room * (size_t)jobs + 63) / 64 * 64);
 	call.counts = counts;
 	call.scratch = malloc(scratch * (size_t)jobs + 1);
 	assert(call.room != NULL && call.scratch != NULL &&
 	    lm_pool_new(&call.pool, jobs, &o->err) == 0);
+	memset(call.scratch, 0xff, scratch * (size_t)jobs); /* NaNs, should somebody read them */
 	r = o->node.op->forward(&call, &o->err);
+	memset(&o->counts, 0, sizeof(o->counts));
+	for (i = 0; i < 3 * (size_t)jobs; i++)
+		o->counts.stage[i % 3] += counts[i / 3].stage[i % 3];
 	lm_pool_free(call.pool);
 	free(call.room);
 	free(call.scratch);

@@ -5,10 +5,10 @@
 #include <math.h>
 
 #include "node.h"
-#include "num/reduce.h"
+#include "num/functions.h"
 #include "vectors.h"
 
-enum { MOST = 1 << 15, TAPS = 1 << 10, CHANNELS = 6 };
+enum { MOST = 1 << 15, TAPS = 1 << 13, CHANNELS = 6 };
 
 struct pool {
 	unsigned axes;
@@ -147,8 +147,8 @@ expected(const struct pool *p, const float *x, const int o[3])
 					v[n++] = x[(at[0] * p->in[1] + at[1]) * p->in[2] + at[2]];
 			}
 	if (!p->mean)
-		return lm_max(v, n);
-	return (float)(lm_lane16_f32(v, n) / (p->count_pad ? counted : (int)n));
+		return lm_functions_scalar.max(v, n);
+	return (float)(lm_functions_scalar.lane16_f32(v, n) / (p->count_pad ? counted : (int)n));
 }
 
 static size_t
@@ -174,9 +174,11 @@ check_drawn(struct pool *p, float *y, float *again)
 		draw_pool(&seed, p);
 		describe(p);
 		draw_values(&seed, p);
+		alone_use(&p->alone, turn);
 		run(p, y, 1);
 		for (i = 0; i < CHANNELS; i++)
 			checks += check_channel(p, p->x + i * p->inputs, y + i * p->outputs);
+		alone_use(&p->alone, turn + 1);
 		run(p, again, 2 + (int)turn % 6);
 		for (i = 0; i < CHANNELS * p->outputs; i++)
 			assert(shown32(y[i]) == shown32(again[i]));
@@ -204,10 +206,60 @@ check_threads(struct pool *p, float *y)
 	describe(p);
 	draw_values(&seed, p);
 	for (jobs = 1; jobs < 8; jobs++) {
+		alone_use(&p->alone, (size_t)jobs);
 		run(p, y, jobs);
 		for (i = 0; i < CHANNELS; i++)
 			(void)check_channel(p, p->x + i * p->inputs, y + i * p->outputs);
 	}
+}
+
+static size_t
+check_one(struct pool *p, uint64_t *seed, size_t set, float *y)
+{
+	size_t i, checks = 0;
+
+	for (p->inputs = p->outputs = 1, i = 0; i < 3; i++) {
+		p->out[i] = p->in[i] + p->low[i] + p->high[i] - p->kernel[i];
+		p->out[i] = p->out[i] / p->stride[i] + 1;
+		p->inputs *= (size_t)p->in[i];
+		p->outputs *= (size_t)p->out[i];
+	}
+	describe(p);
+	draw_values(seed, p);
+	alone_use(&p->alone, set);
+	run(p, y, 1 + (int)set % 3);
+	for (i = 0; i < CHANNELS; i++)
+		checks += check_channel(p, p->x + i * p->inputs, y + i * p->outputs);
+	return checks;
+}
+
+/* Rows of each length up to several vectors, and windows too large for that. */
+static size_t
+check_rows(struct pool *p, float *y)
+{
+	uint64_t seed = 13;
+	size_t checks = 0, set;
+	int wide;
+
+	for (wide = 1; wide < 60; wide++)
+		for (set = 0; lm_kernels_at(set) != NULL; set++) {
+			*p = (struct pool){ .axes = 2,
+				.mean = wide % 2,
+				.in = { 1, 4, wide + 2 },
+				.kernel = { 1, 3, 3 },
+				.stride = { 1, 1 + wide % 2, 1 + wide % 3 },
+				.dilation = { 1, 1, 1 },
+				.low = { 0, 1, 1 },
+				.high = { 0, 1, 1 } };
+			checks += check_one(p, &seed, set, y);
+		}
+	for (p->mean = 0; p->mean < 2; p->mean++) {
+		p->in[1] = p->in[2] = 66;
+		p->kernel[1] = p->kernel[2] = 65;
+		p->low[1] = 2;
+		checks += check_one(p, &seed, 1, y);
+	}
+	return checks;
 }
 
 /* ---- what is refused ---- */
@@ -266,7 +318,7 @@ main(void)
 {
 	static struct pool p;
 	static float y[MOST], again[MOST];
-	size_t drawn = check_drawn(&p, y, again);
+	size_t drawn = check_drawn(&p, y, again) + check_rows(&p, y);
 
 	check_threads(&p, y);
 	check_sliding(&p);

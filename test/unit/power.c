@@ -57,6 +57,11 @@ draw_case(const char *kind, uint64_t *seed, float *x, float *y)
 		*x = 1 + draw(seed) * 0x1p-8f;
 		*y = draw(seed);
 		*y *= two_to((int)(draw_bits(seed) % 24));
+	} else if (strcmp(kind, "steps") == 0) {
+		static const float exponents[] = { -1, 0.5f, 2, 3 };
+
+		*x = pattern(seed);
+		*y = exponents[draw_bits(seed) % 4];
 	} else {
 		assert(strcmp(kind, "short") == 0);
 		*x = (float)(1 + draw_bits(seed) % 4096);
@@ -99,7 +104,7 @@ main(void)
 {
 	size_t cases = check_cases(), drawn = check_sums();
 
-	assert(cases == 1301 && drawn == 4 * 16384);
+	assert(cases == 1301 && drawn == 5 * 16384);
 	printf("power: %zu cases, %zu drawn\n", cases, drawn);
 	return 0;
 }

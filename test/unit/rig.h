@@ -19,6 +19,9 @@ struct rig {
 
 static struct loom_error none;
 
+/* The inner loops of all rigs. */
+static const struct lm_kernels *rig_kernels = &lm_kernels_scalar;
+
 static inline union lm_value *
 param(struct rig *r, const char *key)
 {
@@ -129,15 +132,15 @@ rig_try(struct rig *r, int jobs, struct loom_error *err)
 {
 	static const struct lm_sizes no_names;
 	struct lm_shaping shaping = { &r->node, r->in, r->out, &no_names };
-	struct lm_prepared slots[LM_SLOTS] = { { NULL, { 0 }, NULL } };
-	struct lm_preparing preparing = { &r->node, slots, &lm_kernels_scalar, &r->arena };
+	struct lm_prepared slots[LM_SLOTS] = { { .f32 = NULL } };
+	struct lm_preparing preparing = { &r->node, slots, rig_kernels, &r->arena };
 	struct lm_array in[TENSORS] = { { NULL, NULL } }, out[TENSORS] = { { NULL, NULL } };
 	struct lm_counts *counts = lm_arena_alloc(&r->arena, (size_t)jobs, sizeof *counts, &none);
 	struct lm_call call = { .node = &r->node,
 		.in = in,
 		.out = out,
 		.slot = slots,
-		.kernels = &lm_kernels_scalar,
+		.kernels = rig_kernels,
 		.counts = counts };
 	size_t i, scratch = 0;
 	int answer;
@@ -146,6 +149,10 @@ rig_try(struct rig *r, int jobs, struct loom_error *err)
 	assert(r->node.op->shape(&shaping, &none) == 0);
 	assert(r->node.op->prepare(&preparing, &none) == 0);
 	assert(r->node.op->plan(&shaping, &scratch, &none) == 0);
+	for (i = 0; i < LM_SLOTS && r->node.op->rows != NULL; i++)
+		if (slots[i].matrix.rows != NULL && r->node.op->rows(&shaping, i) > 0)
+			assert(lm_matrix_suit(&slots[i].matrix, r->node.op->rows(&shaping, i),
+				   rig_kernels, &r->arena, &none) == 0);
 	for (i = 0; i < r->node.n_in; i++)
 		in[i] = (struct lm_array){ r->in_index[i] == LM_ABSENT ? NULL : &r->in[i],
 			r->data[i] };
@@ -156,7 +163,7 @@ rig_try(struct rig *r, int jobs, struct loom_error *err)
 		out[i] = (struct lm_array){ &r->out[i], r->result[i] };
 	}
 	call.scratch = lm_arena_alloc(&r->arena, scratch, (size_t)jobs, &none);
-	call.room = lm_arena_alloc(&r->arena, (size_t)jobs, lm_kernels_scalar.room, &none);
+	call.room = lm_arena_alloc(&r->arena, (size_t)jobs, rig_kernels->room, &none);
 	assert(
 	    call.room != NULL && call.scratch != NULL && lm_pool_new(&call.pool, jobs, &none) == 0);
 	answer = r->node.op->forward(&call, err);

@@ -76,20 +76,62 @@ check_flushing(void)
 
 #endif
 
+/* Whether this machine has a set; the names of those that it has go to list. */
+static int
+has_set(const char *name, char *list, size_t size)
+{
+	const struct lm_kernels *k;
+	size_t i, n = 0;
+	int has = 0;
+
+	for (i = 0; (k = lm_kernels_at(i)) != NULL; i++) {
+		n += (size_t)snprintf(list + n, size - n, "%s%s", i > 0 ? ", " : "", k->name);
+		has |= strcmp(k->name, name) == 0;
+	}
+	return has;
+}
+
 static void
 check_kernels(void)
 {
-	struct loom_error err = { 0 };
+	static const char *const names[] = { "scalar", "sse2", "avx2", "avx512", "amx", "neon",
+		"simd128", "SSE2", "avx" };
+	const struct lm_kernels *k;
+	char list[200], want[256];
+	size_t i;
 
+	assert(strcmp(lm_kernels_at(0)->name, "scalar") == 0);
+	for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct loom_error err = { 0 };
+
+		setenv("LOOM_ISA", names[i], 1);
+		k = lm_kernels_pick(&err);
+		if (has_set(names[i], list, sizeof list)) {
+			assert(k != NULL && strcmp(k->name, names[i]) == 0 && err.code == LOOM_OK);
+			continue;
+		}
+		snprintf(want, sizeof want, "LOOM_ISA is %s, but this machine has only %s",
+		    names[i], list);
+		assert(k == NULL && err.code == LOOM_EARG && strcmp(err.text, want) == 0);
+	}
+}
+
+/* Unset or empty it leaves the choice: the last of the list. */
+static void
+check_best(void)
+{
+	struct loom_error err = { 0 };
+	size_t last = 0;
+
+	while (lm_kernels_at(last + 1) != NULL)
+		last++;
+	setenv("LOOM_ISA", "", 1);
+	assert(lm_kernels_pick(&err) == lm_kernels_at(last));
 	unsetenv("LOOM_ISA");
-	assert(lm_kernels_pick(&err) == &lm_kernels_scalar);
-	setenv("LOOM_ISA", "scalar", 1);
-	assert(lm_kernels_pick(&err) == &lm_kernels_scalar && err.code == LOOM_OK);
-	setenv("LOOM_ISA", "avx2", 1);
-	assert(lm_kernels_pick(&err) == NULL && err.code == LOOM_EARG);
-	assert(strcmp(err.text,
-		   "LOOM_ISA is avx2, but this build has only scalar kernels; "
-		   "unset it or set it to scalar") == 0);
+	assert(lm_kernels_pick(&err) == lm_kernels_at(last) && err.code == LOOM_OK);
+#if defined(__x86_64__)
+	assert(last >= 1 && strcmp(lm_kernels_at(1)->name, "sse2") == 0);
+#endif
 }
 
 int
@@ -99,6 +141,7 @@ main(void)
 	check_rounding_modes();
 	check_flushing();
 	check_kernels();
-	printf("selfcheck: 5 unfit modes refused, 3 settings of LOOM_ISA\n");
+	check_best();
+	printf("selfcheck: 5 unfit modes refused, 11 settings of LOOM_ISA\n");
 	return 0;
 }

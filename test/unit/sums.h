@@ -231,6 +231,17 @@ terms_stair(struct terms *t)
 		    i < 3 ? b[i] : (float)(0x1p-23 - 0x1p-43));
 }
 
+/* The same about the middle of two numbers of 32 bits. */
+static inline void
+terms_stair32(struct terms *t)
+{
+	size_t stride = t->seed / 1000;
+
+	terms_stair(t);
+	if (t->k > stride)
+		terms_put(t, stride, 0x1p-16f, 0x1p-16f);
+}
+
 /* The same one level down: 2^-54 in the low part of a double-double sum loses the terms. */
 static inline void
 terms_stair2(struct terms *t)
@@ -300,6 +311,7 @@ terms_fill(struct terms *t, const char *name, uint64_t seed, size_t k)
 		{ "special", terms_special },
 		{ "stair", terms_stair },
 		{ "stair2", terms_stair2 },
+		{ "stair32", terms_stair32 },
 		{ "tie", terms_tie },
 		{ "minus", terms_minus },
 		{ "lost", terms_lost },

@@ -1,6 +1,7 @@
 /*
  * transposed: transposed convolutions of drawn parameters and of the reference's cases against the sum
- * of what reaches each result, by the accumulator; the same bits from any number of threads.
+ * of what reaches each result, by the accumulator; the same bits from any number of threads and
+ * any set of kernels.
  */
 #include <math.h>
 
@@ -245,10 +246,12 @@ check_drawn(struct transposed *c, float *y, float *again)
 		if (batch * n > MOST)
 			continue;
 		draw_values(&seed, c, batch);
+		alone_use(&c->alone, turn);
 		run(c, batch, y, 1);
 		for (i = 0; i < batch; i++)
 			checks += check_sample(c, c->x + i * (size_t)c->channels * c->inputs,
 			    y + i * n);
+		alone_use(&c->alone, turn + 1);
 		run(c, batch, again, 2 + (int)turn % 6);
 		for (i = 0; i < batch * n; i++)
 			assert(shown32(y[i]) == shown32(again[i]));

@@ -158,12 +158,6 @@ def tri(b: Builder, wanted: str, x: str, zero: str, shape: list[Dim], diagonal: 
     return b.node(wanted, "where", [inside, x, zero])
 
 
-def mish(b: Builder, wanted: str, x: str) -> str:
-    """x tanh(log(1 + e^x))"""
-    soft = b.node(f"{wanted}.softplus", "softplus", [x], {"beta": 1.0, "threshold": None})
-    return b.node(wanted, "mul", [x, b.node(f"{wanted}.tanh", "tanh", [soft])])
-
-
 def softsign(b: Builder, wanted: str, x: str) -> str:
     """x / (1 + |x|)"""
     size = b.node(f"{wanted}.abs", "abs", [x])
@@ -387,7 +381,7 @@ COMPOSITIONS = {
     "any_or_all": any_or_all, "argmin": argmin, "celu": celu, "einsum": einsum, "flip": flip,
     "full": full, "glu": glu, "hard_tanh": hard_tanh, "index_many": index_many, "l2_norm": l2_norm,
     "l2_normalize": l2_normalize, "log_sigmoid": log_sigmoid, "logsumexp": logsumexp,
-    "masked_fill": masked_fill, "mish": mish, "one_hot": one_hot, "pixel_shuffle": pixel_shuffle,
+    "masked_fill": masked_fill, "one_hot": one_hot, "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle, "repeat": repeat, "roll": roll,
     "scatter_constant": scatter_constant, "softsign": softsign, "stack": stack, "tile": tile,
     "tri": tri, "variance": variance,

@@ -117,8 +117,8 @@ PARAMS: dict[str, dict[str, Kind]] = {
     "swiglu": {"in_features": INT, "hidden_features": INT,
                "activation": _one_of("silu", "relu2"), "bias": BOOL},
     **dict.fromkeys((
-        "linear", "relu", "relu2", "relu6", "tanh", "sigmoid", "silu", "selu", "hard_sigmoid",
-        "hard_swish", "exp", "log", "log1p", "expm1", "sin", "cos", "erf", "sqrt", "rsqrt",
+        "linear", "relu", "relu2", "relu6", "tanh", "sigmoid", "silu", "mish", "selu",
+        "hard_sigmoid", "hard_swish", "exp", "log", "log1p", "expm1", "sin", "cos", "erf", "sqrt", "rsqrt",
         "reciprocal", "floor", "ceil", "round", "abs", "neg", "sign", "not", "add", "sub", "mul",
         "div", "pow", "minimum", "maximum", "floor_divide", "remainder", "equal", "not_equal",
         "less", "less_equal", "greater", "greater_equal", "and", "or", "where", "matmul",

@@ -166,6 +166,7 @@ ELEMENTARY = {
     "tanh": lambda p, w, x: np.tanh(x),
     "sigmoid": lambda p, w, x: sigmoid(x),
     "silu": lambda p, w, x: x * sigmoid(x),
+    "mish": lambda p, w, x: x * np.tanh(np.logaddexp(0, x)),
     "leaky_relu": lambda p, w, x: np.where(x > 0, x, x * p["negative_slope"]),
     "exp": lambda p, w, x: np.exp(x),
     "log": lambda p, w, x: np.log(x),

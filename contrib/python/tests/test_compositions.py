@@ -86,8 +86,6 @@ CASES = {
                   lambda x: np.logaddexp.reduce(np.logaddexp.reduce(x, 2), 0)),
     "masked_fill": (lambda b, x, m: C.masked_fill(b, "y", x, m, -7.5), [(X, FLOAT), (KEEP, BOOL)],
                     lambda x, m: np.where(m, -7.5, x)),
-    "mish": (lambda b, x: C.mish(b, "y", x), [(X, FLOAT)],
-             lambda x: x * np.tanh(np.log1p(np.exp(x)))),
     "one_hot": (lambda b, i: C.one_hot(b, "y", i, 4), [(IDS, INT)], lambda i: np.eye(4)[i]),
     "pixel_shuffle": (lambda b, x: C.pixel_shuffle(b, "y", x, 2, ["b", 4, 2, 3]),
                       [(X.reshape(3, 4, 2, 3), FLOAT)], shuffled),

@@ -114,7 +114,7 @@ def test_sums_means_and_extremes(streamed):
 
 @pytest.mark.parametrize("function, op, params", [
     (jax.nn.relu6, "relu6", {}), (jax.nn.hard_sigmoid, "hard_sigmoid", {}),
-    (jax.nn.hard_silu, "hard_swish", {}), (jax.nn.selu, "selu", {}),
+    (jax.nn.mish, "mish", {}), (jax.nn.hard_silu, "hard_swish", {}), (jax.nn.selu, "selu", {}),
     (jax.nn.elu, "elu", {"alpha": 1.0}), (lambda x: jax.nn.elu(x, 0.25), "elu", {"alpha": 0.25}),
     (jax.nn.softplus, "softplus", {"beta": 1.0, "threshold": None}),
     (jax.nn.log_softmax, "log_softmax", {"axis": 2}),
@@ -130,7 +130,7 @@ def test_activations_that_have_a_word(streamed, function, op, params):
 def test_activations_that_are_compositions(streamed):
     net = network(
         celu=lambda x: jax.nn.celu(x, 0.75), glu=jax.nn.glu, soft_sign=jax.nn.soft_sign,
-        log_sigmoid=jax.nn.log_sigmoid, hard_tanh=jax.nn.hard_tanh, mish=jax.nn.mish,
+        log_sigmoid=jax.nn.log_sigmoid, hard_tanh=jax.nn.hard_tanh,
         squareplus=jax.nn.squareplus, standardize=jax.nn.standardize,
         one_hot=lambda x: jax.nn.one_hot(jnp.argmax(x, -1), 4), sparse_plus=jax.nn.sparse_plus)
     held(streamed, net, floats(2, 3, 4), floats(3, 5, 4, seed=1), untapped=ANY, atol=1e-10)

@@ -17,7 +17,7 @@ NAMES = sorted(name for name in dir(keras.activations) if not name.startswith("_
                and name not in ("deserialize", "get", "serialize", "threshold"))
 NODES = {"relu6": "relu6", "selu": "selu", "hard_sigmoid": "hard_sigmoid", "hard_silu": "hard_swish",
          "exponential": "exp", "softplus": "softplus", "log_softmax": "log_softmax", "elu": "elu",
-         "hard_tanh": "clip"}
+         "hard_tanh": "clip", "mish": "mish"}
 UNARY = ("abs", "absolute", "ceil", "cos", "cosh", "deg2rad", "rad2deg", "erf", "erfc", "exp", "exp2",
          "expm1", "fabs", "floor", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "logical_not",
          "negative", "ones_like", "ravel", "reciprocal", "round", "sign", "sin", "sinh", "square", "tan",

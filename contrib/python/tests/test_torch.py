@@ -51,7 +51,7 @@ def test_square_layers_keep_their_orientation(whole_path):
 
 @pytest.mark.parametrize("layer, op, params", [
     (nn.ReLU(), "relu", {}), (nn.Tanh(), "tanh", {}), (nn.Sigmoid(), "sigmoid", {}),
-    (nn.SiLU(), "silu", {}), (nn.GELU(), "gelu", {"approximate": "none"}),
+    (nn.SiLU(), "silu", {}), (nn.Mish(), "mish", {}), (nn.GELU(), "gelu", {"approximate": "none"}),
     (nn.GELU("tanh"), "gelu", {"approximate": "tanh"}),
     (nn.LeakyReLU(0.3), "leaky_relu", {"negative_slope": 0.3}),
     (nn.LeakyReLU(), "leaky_relu", {"negative_slope": 0.01}),

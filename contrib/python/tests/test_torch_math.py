@@ -37,7 +37,7 @@ ACTIVATIONS = {
 def test_activations(streamed):
     document = exact(streamed, family(ACTIVATIONS), *wide(*SHAPES))
     assert {"relu6", "hard_swish", "hard_sigmoid", "selu", "elu", "softplus", "clip", "leaky_relu",
-            "log_softmax"} <= set(operations(document))
+            "mish", "log_softmax"} <= set(operations(document))
     params = {n["op"]: n["params"] for n in document.nodes}
     assert params["leaky_relu"] == {"negative_slope": 0.25}
     assert params["clip"] == {"min": -0.5, "max": 2.0}

@@ -30,7 +30,7 @@ def stable_softmax(x, axis):
 PLAIN = [
     ("gelu", {"approximate": "tanh"}, functools.partial(jax.nn.gelu, approximate=True)),
     ("gelu", {"approximate": "none"}, functools.partial(jax.nn.gelu, approximate=False)),
-    ("silu", {}, jax.nn.silu),
+    ("silu", {}, jax.nn.silu), ("mish", {}, jax.nn.mish),
     ("leaky_relu", {"negative_slope": None},
      functools.partial(jax.nn.leaky_relu, negative_slope=SLOPE)),
     ("hard_swish", {}, jax.nn.hard_silu), ("hard_sigmoid", {}, jax.nn.hard_sigmoid),

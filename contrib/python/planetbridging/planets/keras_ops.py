@@ -7,6 +7,7 @@ Layers by their class; operations of `keras.ops` by the name of theirs, which is
 from __future__ import annotations
 
 import functools
+import inspect
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def written_activations(keras) -> list[tuple]:
     """Activations of Keras that symbolic tensors cannot run, each with one that they can."""
     known, ops = keras.activations, keras.ops
     return [(known.hard_silu, ops.hard_silu), (known.sparsemax, ops.sparsemax),
-            (known.mish, lambda x: x * ops.tanh(ops.softplus(x)))]
+            (known.mish, inspect.getmodule(known.mish).Mish())]
 
 
 @takes_mask

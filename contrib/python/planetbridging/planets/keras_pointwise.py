@@ -15,7 +15,7 @@ from .. import compositions
 from .keras_call import Slot, Value, any_dtype, kind, written
 from .keras_shape import broadcast
 
-SAME = {"Tanh": "tanh", "Sigmoid": "sigmoid", "Silu": "silu", "Relu": "relu", "Relu6": "relu6",
+SAME = {"Tanh": "tanh", "Sigmoid": "sigmoid", "Silu": "silu", "Mish": "mish", "Relu": "relu", "Relu6": "relu6",
         "Selu": "selu", "HardSigmoid": "hard_sigmoid", "HardSilu": "hard_swish", "Exp": "exp",
         "Log": "log", "Log1p": "log1p", "Expm1": "expm1", "Sin": "sin", "Cos": "cos", "Erf": "erf",
         "Sqrt": "sqrt", "Rsqrt": "rsqrt", "Reciprocal": "reciprocal", "Floor": "floor",
@@ -44,8 +44,7 @@ def operations(keras) -> dict:
     return found | {
         "ReLU": relu, "LeakyRelu": leaky_relu, "Gelu": gelu, "Elu": elu, "Softplus": softplus,
         "Softmax": softmax, "LogSoftmax": log_softmax, "Celu": celu, "Glu": glu,
-        "HardTanh": hard_tanh, "Mish": _composed(compositions.mish),
-        "Softsign": _composed(compositions.softsign),
+        "HardTanh": hard_tanh, "Softsign": _composed(compositions.softsign),
         "LogSigmoid": _composed(compositions.log_sigmoid), "Round": round_, "Clip": clip,
         "Where": where, "Cast": cast, "ConvertToTensor": cast, "Array": cast,
         "LogicalNot": logical_not, "LogicalAnd": _logical("and"), "LogicalOr": _logical("or"),

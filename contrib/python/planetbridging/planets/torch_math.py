@@ -12,9 +12,9 @@ from .torch_dims import number, size_of
 from .torch_trace import NARROW, NUMPY, Refused, Translator, dtype_of, kind
 
 UNARY = {
-    **{word: word for word in ("relu", "tanh", "sigmoid", "silu", "exp", "log", "log1p", "expm1",
-                               "sin", "cos", "erf", "sqrt", "rsqrt", "reciprocal", "floor", "ceil",
-                               "round", "relu6", "selu", "abs", "neg", "sign")},
+    **{word: word for word in ("relu", "tanh", "sigmoid", "silu", "mish", "exp", "log", "log1p",
+                               "expm1", "sin", "cos", "erf", "sqrt", "rsqrt", "reciprocal",
+                               "floor", "ceil", "round", "relu6", "selu", "abs", "neg", "sign")},
     "hardswish": "hard_swish", "hardsigmoid": "hard_sigmoid", "special_erf": "erf",
     "special_expm1": "expm1",
 }
@@ -415,7 +415,6 @@ OPERATIONS = {
     "aten.elu.default": elu,
     "aten.celu.default": celu,
     "aten.softplus.default": softplus,
-    "aten.mish.default": composed(compositions.mish),
     "aten.log_sigmoid.default": composed(compositions.log_sigmoid),
     "aten.glu.default": glu,
     "aten.prelu.default": prelu,

@@ -180,6 +180,7 @@ STEPS = {
     "relu6": lambda p, w, x: Bounded(np.clip(x.v, 0, 6), x.e), "clip": clipped,
     "hard_sigmoid": steep(lambda v: np.clip(v + 3, 0, 6) / 6, 1 / 6, 4),
     "hard_swish": steep(lambda v: v * np.clip(v + 3, 0, 6) / 6, 1.5, 5),
+    "mish": steep(lambda v: v * np.tanh(np.logaddexp(0, v)), 1.1),
     "elu": elu, "selu": selu, "softplus": softplus, "prelu": prelu, "log_softmax": log_softmax,
     "exp": rising(np.exp), "log": rising(np.log), "log1p": rising(np.log1p), "expm1": rising(np.expm1),
     "sqrt": rising(np.sqrt), "sin": steep(np.sin, 1.0), "cos": steep(np.cos, 1.0),
