@@ -30,8 +30,8 @@ blocks(void *context, int worker, size_t from, size_t to)
 	(void)worker;
 	for (; from < to; from++) {
 		at = from * j->inner;
-		j->call->kernels->fn->affine(
-		    y + at, x + at, &j->line[from % j->channels], j->inner);
+		j->call->kernels->fn->affine(y + at, x + at, &j->line[from % j->channels],
+		    j->inner);
 	}
 }
 

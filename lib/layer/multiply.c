@@ -3,22 +3,24 @@
 
 enum {
 	WORK = 1 << 21, /* products that are worth a thread: about 50 microseconds */
-	BAND = 14	/* rows that a kernel takes together, at the most */
+	BAND = 14,	/* rows that a kernel takes together */
+	TILES = 32	/* the same on integer tiles */
 };
 
 struct cut {
 	const struct lm_call *call;
 	const struct lm_product *product;
+	size_t band; /* rows that stay together */
 };
 
 static void
 by_rows(void *context, int worker, size_t from, size_t to)
 {
 	const struct cut *c = context;
-	size_t m = c->product->m;
+	size_t m = c->product->m, end = to * c->band < m ? to * c->band : m;
 
-	c->call->kernels->product(c->product, from * BAND, to * BAND < m ? to * BAND : m, 0,
-	    c->product->w->n, lm_call_room(c->call, worker), &c->call->counts[worker]);
+	c->call->kernels->product(c->product, from * c->band, end, 0, c->product->w->n,
+	    lm_call_room(c->call, worker), &c->call->counts[worker]);
 }
 
 static void
@@ -35,14 +37,17 @@ by_columns(void *context, int worker, size_t from, size_t to)
 void
 lm_multiply(const struct lm_call *call, const struct lm_product *p)
 {
-	struct cut c = { call, p };
-	size_t bands = (p->m + BAND - 1) / BAND, panels = (p->w->n + LM_PANEL - 1) / LM_PANEL;
+	struct cut c = { call, p, p->w->residues != NULL ? TILES : BAND };
+	size_t bands = (p->m + c.band - 1) / c.band, panels = (p->w->n + LM_PANEL - 1) / LM_PANEL;
 	size_t k = p->w->k + 1;
+	/* Whoever takes columns makes residues of all of x. */
+	int rows = bands >= panels ||
+	    (p->w->residues != NULL && bands >= (size_t)lm_pool_jobs(call->pool));
 
 	if (p->m == 0 || p->w->n == 0)
 		return;
-	if (bands >= panels)
-		lm_pool_each(call->pool, bands, WORK / (BAND * p->w->n * k) + 1, by_rows, &c);
+	if (rows)
+		lm_pool_each(call->pool, bands, WORK / (c.band * p->w->n * k) + 1, by_rows, &c);
 	else
 		lm_pool_each(call->pool, panels, WORK / (LM_PANEL * p->m * k) + 1, by_columns, &c);
 }

@@ -17,7 +17,8 @@ enum { GAMMA, BETA };
 enum { GRAIN = 1024 }; /* elements that are worth a thread */
 
 double
-lm_inverse_deviation(const struct lm_functions *fn, const float *x, double mean, size_t n, double eps)
+lm_inverse_deviation(const struct lm_functions *fn, const float *x, double mean, size_t n,
+    double eps)
 {
 	return 1.0 / sqrt(fn->lane16_squares(x, mean, n) / (double)n + eps);
 }

@@ -45,16 +45,15 @@ plan(const struct lm_shaping *s, size_t *scratch, struct loom_error *err)
 }
 
 /* One row of y from x, both in one piece or, by way of e, with strides; n values. */
-typedef void row_fn(
-    const struct lm_functions *, float *y, const float *x, float *e, size_t n, size_t stride);
+typedef void row_fn(const struct lm_functions *, float *y, const float *x, float *e, size_t n,
+    size_t stride);
 
 struct row {
 	row_fn *row;
 };
 
 static float
-exponentials(
-    const struct lm_functions *fn, const float *x, float *e, size_t n, size_t stride)
+exponentials(const struct lm_functions *fn, const float *x, float *e, size_t n, size_t stride)
 {
 	float m;
 	size_t i;
@@ -70,8 +69,8 @@ exponentials(
 }
 
 static void
-quotients(
-    const struct lm_functions *fn, float *y, const float *x, float *e, size_t n, size_t stride)
+quotients(const struct lm_functions *fn, float *y, const float *x, float *e, size_t n,
+    size_t stride)
 {
 	float *to = stride > 1 ? e : y;
 	size_t i;
@@ -84,8 +83,8 @@ quotients(
 
 /* The sum is at least 1, or a NaN. */
 static void
-logarithms(
-    const struct lm_functions *fn, float *y, const float *x, float *e, size_t n, size_t stride)
+logarithms(const struct lm_functions *fn, float *y, const float *x, float *e, size_t n,
+    size_t stride)
 {
 	float m = exponentials(fn, x, e, n, stride);
 	double sum = fn->lane16_f32(e, n), log_sum = sum >= 1 ? lm_log64(sum) : sum;

@@ -33,7 +33,8 @@ struct alone {
 static int
 misread(const struct alone *a, const char *text, struct loom_error *err)
 {
-	return lm_fail(err, LOOM_EARG, "trial of %s: no sense in \"%.80s\"", a->node.op->name, text);
+	return lm_fail(err, LOOM_EARG, "trial of %s: no sense in \"%.80s\"", a->node.op->name,
+	    text);
 }
 
 /* ---- the table's language ---- */
@@ -193,7 +194,8 @@ set_inputs(struct alone *a, const char *s, struct loom_error *err)
 		s = whole(s, &most);
 		shape = &a->in_shape[i];
 		shape->dtype = lm_dtype_get(letter == 'i' || letter == 'l' ? LM_I64
-			: letter == 'b' ? LM_BOOL : LM_F32);
+			: letter == 'b'					   ? LM_BOOL
+									   : LM_F32);
 		while (*s == ':' || *s == ',') {
 			s = whole(s + 1, &extent);
 			shape->dim[shape->rank++] = (uint64_t)extent;
@@ -221,8 +223,7 @@ set_weight(struct alone *a, size_t slot, struct loom_error *err)
 		return 0;
 	w->dtype = lm_dtype_get(LM_F32);
 	w->scale = 1;
-	if (lm_slot_shape(&a->node, slot, &shape, err) < 0 ||
-	    lm_shape_count(&shape, &w->count) < 0)
+	if (lm_slot_shape(&a->node, slot, &shape, err) < 0 || lm_shape_count(&shape, &w->count) < 0)
 		return -1;
 	w->bytes = w->count * sizeof(v);
 	bytes = lm_arena_alloc(&a->trial->arena, (size_t)w->count + 1, sizeof(v), err);

@@ -61,7 +61,7 @@ selu(const struct lm_functions *fn, float *y, const float *x, size_t n)
 }
 
 /* By an expression of v, which is x[i]. */
-#define EACH(EXPRESSION)              \
+#define EACH(EXPRESSION)                 \
 	for (size_t i = 0; i < n; i++) { \
 		float v = x[i];          \
 		y[i] = EXPRESSION;       \

@@ -110,7 +110,7 @@ lm_pairs_plain(const lm_f32u *a, const lm_f32u *b, size_t k)
 	return lane[0];
 }
 
-/* The products by two-sums; a column whose values do not stand side by side goes through a buffer. */
+/* The products by two-sums; a column whose values are not side by side goes through a buffer. */
 static struct lm_pairs
 pairs_of_part(const struct lm_sum *s, lm_pairs_fn *pairs)
 {
@@ -144,8 +144,8 @@ pairs_of_sum(const struct lm_sum *s)
 }
 
 /*
- * numerics B.4: high and all errors are the exact sum; low differs from the errors' sum by less than
- * the bound.  Where no addition had an error high is exact, which settles the ties of coarse data.
+ * numerics B.4: high and all errors are the exact sum; low differs from the errors' sum by less
+ * than the bound.  Where no addition had an error high is exact, which settles the ties of coarse data.
  */
 static struct pair
 pair_products(const struct lm_sum *s)
@@ -237,8 +237,8 @@ decide_exactly(const struct lm_sum *s)
 
 /*
  * A sum with an infinity or a NaN among its terms.  Finite products and their sums stay below
- * 2^281, so a plain loop in any order has the right ones, and no others; a finite sum is left out, lest
- * the scale make it overflow.
+ * 2^281, so a plain loop in any order has the right ones, and no others; a finite sum is left out,
+ * lest the scale make it overflow.
  */
 static double
 special(const struct lm_sum *s)
@@ -335,15 +335,6 @@ lm_xdot_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bia
 	struct lm_sum s = { a, b, 1, k, bias, nbias, scale, pairs, NULL };
 
 	return lm_sum_undecided(&s, counts);
-}
-
-double
-lm_xdotw_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias, size_t nbias,
-    double scale, lm_pairs_fn *pairs, struct lm_counts *counts)
-{
-	struct lm_sum s = { a, b, 1, k, bias, nbias, scale, pairs, NULL };
-
-	return lm_sumw_undecided(&s, counts);
 }
 
 /* The third stage at once, unless there is an infinity or a NaN. */

@@ -63,10 +63,8 @@ struct lm_sum {
 float lm_sum_undecided(const struct lm_sum *, struct lm_counts *counts);
 double lm_sumw_undecided(const struct lm_sum *, struct lm_counts *counts);
 
-/* The same of terms side by side. */
+/* The same to binary32 of terms side by side. */
 float lm_xdot_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias,
-    size_t nbias, double scale, lm_pairs_fn *pairs, struct lm_counts *counts);
-double lm_xdotw_undecided(const lm_f32u *a, const lm_f32u *b, size_t k, const float *bias,
     size_t nbias, double scale, lm_pairs_fn *pairs, struct lm_counts *counts);
 
 /* The third stage alone: what every other way is tested against. */

@@ -27,13 +27,13 @@ struct wide {
 #define INLINE static inline __attribute__((always_inline))
 #define EACH_PART(i) _Pragma("GCC unroll 4") for (i = 0; i < PARTS; i++)
 
-#define OPERATION(name, instruction)                                    \
-	INLINE struct wide name(struct wide a, struct wide b)           \
-	{                                                               \
-		int i;                                                  \
-                                                                        \
+#define OPERATION(name, instruction)                                        \
+	INLINE struct wide name(struct wide a, struct wide b)               \
+	{                                                                   \
+		int i;                                                      \
+                                                                            \
 		EACH_PART(i) a.part[i] = instruction(a.part[i], b.part[i]); \
-		return a;                                               \
+		return a;                                                   \
 	}
 
 OPERATION(plus, _mm512_add_pd)
@@ -83,7 +83,7 @@ magnitude(struct wide a)
 
 /* ---- the first stages ---- */
 
-#define ROOT_LOG 0x1.62e42fefa39efp-5     /* log(2)/16 */
+#define ROOT_LOG 0x1.62e42fefa39efp-5	  /* log(2)/16 */
 #define ROOT_INVERSE 0x1.71547652b82fep+4 /* its inverse */
 
 /* scale 2^(j/16), with j taken off where the shifted integer adds it: exponent and index in one. */
@@ -125,7 +125,8 @@ exponential(struct wide x, double h, const uint64_t *root)
 	struct exponential e;
 	struct wide r = reduced(x, h, root, &e.power), c;
 
-	c = fused(product(r, r), number(0x1.55547aac80038p-3 / h), number(0x1.00000000690e4p+1 * h));
+	c = fused(product(r, r), number(0x1.55547aac80038p-3 / h),
+	    number(0x1.00000000690e4p+1 * h));
 	e.over = plus(c, r);
 	e.under = minus(c, r);
 	return e;
@@ -176,8 +177,8 @@ value_tanh(struct wide x)
 	c = fused(z, c, number(1));
 	more = plus(number(1), p);
 	less = minus(number(1), p);
-	return quotient(
-	    minus(product(less, c), product(more, r)), minus(product(more, c), product(less, r)));
+	return quotient(minus(product(less, c), product(more, r)),
+	    minus(product(more, c), product(less, r)));
 }
 
 /* x/(1 + e^-(A x + B x^3)) */
@@ -207,10 +208,11 @@ sixth(struct wide a, const double *c)
 INLINE struct wide
 value_gelu_erf(struct wide x)
 {
-	static const roots with_lead = { 0x3fd9884578540d23, 0x3fd9a9a825996223, 0x3fd9d7dabe788bc1, 0x3fda136e79d9994a,
-		0x3fda5cfafc84463d, 0x3fdab51ea1fe74b3, 0x3fda8e3f645247a1, 0x3fda49e4109031a2,
-		0x3fda0dd780b25162, 0x3fd9da77ddaa7726, 0x3fd9b0277ba20536, 0x3fd98f4d0939de9c,
-		0x3fd97853c0e1de3d, 0x3fd96bab9c5f8c12, 0x3fd969c98a9cd30d, 0x3fd97327a7d892c8 };
+	static const roots with_lead = { 0x3fd9884578540d23, 0x3fd9a9a825996223, 0x3fd9d7dabe788bc1,
+		0x3fda136e79d9994a, 0x3fda5cfafc84463d, 0x3fdab51ea1fe74b3, 0x3fda8e3f645247a1,
+		0x3fda49e4109031a2, 0x3fda0dd780b25162, 0x3fd9da77ddaa7726, 0x3fd9b0277ba20536,
+		0x3fd98f4d0939de9c, 0x3fd97853c0e1de3d, 0x3fd96bab9c5f8c12, 0x3fd969c98a9cd30d,
+		0x3fd97327a7d892c8 };
 	static const double p[] = { 0x1.498f943f29920p+2, 0x1.dc378fc72fe53p+3,
 		0x1.d92327b443046p+1, -0x1.0cc6ae302e785p+4, 0x1.4cef36a8d49d4p+5,
 		0x1.9fa55689234a5p+8 };
@@ -259,9 +261,9 @@ INLINE __mmask16
 decided(__m512d low, __m512d high)
 {
 	const int near = 1 << 16, half = 1 << 28;
-	__m512 u = _mm512_mask_moveldup_ps(
-	    _mm512_castpd_ps(low), 0xaaaa, _mm512_castpd_ps(high));
-	__m512i moved = _mm512_add_epi32(_mm512_castps_si512(u), _mm512_set1_epi32(half + near / 2));
+	__m512 u = _mm512_mask_moveldup_ps(_mm512_castpd_ps(low), 0xaaaa, _mm512_castpd_ps(high));
+	__m512i moved = _mm512_add_epi32(_mm512_castps_si512(u),
+	    _mm512_set1_epi32(half + near / 2));
 
 	return _mm512_test_epi32_mask(moved, _mm512_set1_epi32((2 * half - 1) & ~(near - 1)));
 }
@@ -290,8 +292,8 @@ stored(float *y, const float *x, const struct wide *v, float most, int how)
 		if (how & TINY)
 			sure = _kandn_mask16(_mm512_fpclass_ps_mask(r[i], 0x20), sure);
 		if (how & ABOVE)
-			sure = _mm512_mask_cmp_ps_mask(
-			    sure, from, _mm512_set1_ps(most), _CMP_LE_OQ);
+			sure = _mm512_mask_cmp_ps_mask(sure, from, _mm512_set1_ps(most),
+			    _CMP_LE_OQ);
 		if (how & SIGNED)
 			r[i] = _mm512_or_ps(r[i], _mm512_and_ps(from, _mm512_set1_ps(-0.0f)));
 	}
@@ -321,28 +323,28 @@ widened(const float *x, float less, float least, float most)
 }
 
 /* A block of NAME by value_NAME, where x[i] is brought between LEAST and MOST. */
-#define BLOCK_OF(NAME, LEAST, MOST, HOW)                                     \
-	INLINE void block_##NAME(float *y, const float *x)                   \
-	{                                                                    \
-		struct wide v = value_##NAME(widened(x, 0, LEAST, MOST));    \
-                                                                             \
-		if (__builtin_expect(!stored(y, x, &v, MOST, HOW), 0))       \
-			map_##NAME(y, x, BLOCK);                             \
+#define BLOCK_OF(NAME, LEAST, MOST, HOW)                                  \
+	INLINE void block_##NAME(float *y, const float *x)                \
+	{                                                                 \
+		struct wide v = value_##NAME(widened(x, 0, LEAST, MOST)); \
+                                                                          \
+		if (__builtin_expect(!stored(y, x, &v, MOST, HOW), 0))    \
+			map_##NAME(y, x, BLOCK);                          \
 	}
 
 /* y[i] = NAME(x[i]) by blocks, the last one filled up. */
-#define FAST(NAME)                                                           \
-	static void fast_##NAME(float *y, const float *x, size_t n)          \
-	{                                                                    \
-		float rest[BLOCK] = { 0 };                                   \
-                                                                             \
-		for (; n >= BLOCK; n -= BLOCK, x += BLOCK, y += BLOCK)       \
-			block_##NAME(y, x);                                  \
-		if (n == 0)                                                  \
-			return;                                              \
-		memcpy(rest, x, n * sizeof *x);                              \
-		block_##NAME(rest, rest);                                    \
-		memcpy(y, rest, n * sizeof *y);                              \
+#define FAST(NAME)                                                     \
+	static void fast_##NAME(float *y, const float *x, size_t n)    \
+	{                                                              \
+		float rest[BLOCK] = { 0 };                             \
+                                                                       \
+		for (; n >= BLOCK; n -= BLOCK, x += BLOCK, y += BLOCK) \
+			block_##NAME(y, x);                            \
+		if (n == 0)                                            \
+			return;                                        \
+		memcpy(rest, x, n * sizeof *x);                        \
+		block_##NAME(rest, rest);                              \
+		memcpy(y, rest, n * sizeof *y);                        \
 	}
 
 BLOCK_OF(exp, -150, 100, TINY)
@@ -368,7 +370,7 @@ block_gelu_erf(float *y, const float *x)
 	struct wide v = widened(x, 0, -37, 37);
 
 	v = all_near(x, 3) ? value_gelu_erf_near(v) : value_gelu_erf(v);
-	if (__builtin_expect(!stored(y, x, &v, 37, TINY | ABOVE), 0))
+	if (__builtin_expect(!stored(y, x, &v, 37, TINY | ABOVE | SIGNED), 0))
 		map_gelu_erf(y, x, BLOCK);
 }
 

@@ -298,8 +298,10 @@ multiply(int32_t *sums, const int8_t *x, const int8_t *w, size_t chunks, const i
 		_tile_dpbssd(1, 4, 7);
 		_tile_dpbssd(2, 5, 6);
 		_tile_dpbssd(3, 5, 7);
+#pragma GCC unroll 6
 		for (i = 0; i < 6; i++)
 			_mm_prefetch((const char *)next + 64 * i, _MM_HINT_T0);
+#pragma GCC unroll 32
 		for (i = 0; i < 2 * TILE / 64; i++)
 			_mm_prefetch((const char *)w + AHEAD + 64 * i, _MM_HINT_T0);
 	}

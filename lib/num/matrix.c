@@ -11,8 +11,8 @@ enum form { NORMS, PANELS, RESIDUES };
 
 /*
  * The rules: products of so many rows or more, of matrices so large, gain from a form in that set;
- * with fewer rows a matrix is used as it came, and if it fits a cache its norms are worth a look at
- * it in advance: where memory is the limit their sums come along for nothing.
+ * with fewer rows a matrix is used as it came, unless it is small; and if it fits a cache its norms are
+ * worth a look at it in advance: where memory is the limit their sums come along for nothing.
  */
 static const struct rule {
 	const char *set; /* NULL: any */
@@ -23,6 +23,7 @@ static const struct rule {
 	{ "amx", RESIDUES, 32, 256, 256, 0 },
 	{ "amx", RESIDUES, 128, 128, 128, 0 },
 	{ NULL, PANELS, 4, 1, 1, 0 },
+	{ NULL, PANELS, 1, 1, 1, 1 << 17 },
 	{ NULL, NORMS, 1, 1, 1, 1 << 23 },
 };
 

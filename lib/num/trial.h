@@ -14,11 +14,11 @@ enum { LM_TRIAL_WORDS = 1 << 15 }; /* that one case may give */
 struct lm_trial {
 	const struct lm_kernels *kernels;
 	struct lm_arena arena; /* lives as long as this set's part of the case */
-	char name[120];		/* what is tried, for a message */
-	uint32_t *words;	/* of the first set; NaNs are all 7fc00000, 7ff8000000000000 */
-	size_t n, at;		/* how many there are; which comes next */
-	int first;		/* whether this is the first set, whose words may become more */
-	int faulty;		/* whether a word was not the expected one; then the first such: */
+	char name[120];	       /* what is tried, for a message */
+	uint32_t *words;       /* of the first set; NaNs are all 7fc00000, 7ff8000000000000 */
+	size_t n, at;	       /* how many there are; which comes next */
+	int first;	       /* whether this is the first set, whose words may become more */
+	int faulty;	       /* whether a word was not the expected one; then the first such: */
 	char where[120];
 	uint32_t found, expected;
 };

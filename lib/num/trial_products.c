@@ -42,8 +42,8 @@ rig_start(struct rig *g, struct lm_trial *t, size_t m, size_t n, size_t k, struc
 	if (g->x == NULL || g->rows == NULL || g->y == NULL || g->wide == NULL)
 		return -1;
 	g->w = lm_matrix_of(g->rows, k + 1, n, k);
-	g->p = (struct lm_product){ .m = m, .x = g->x, .x_step = k + 3, .w = &g->w,
-		.y_step = n + 1 };
+	g->p =
+	    (struct lm_product){ .m = m, .x = g->x, .x_step = k + 3, .w = &g->w, .y_step = n + 1 };
 	return 0;
 }
 
@@ -51,7 +51,8 @@ static int
 add_panels(struct rig *g, struct lm_trial *t, struct loom_error *err)
 {
 	size_t columns = (g->w.n + LM_PANEL - 1) / LM_PANEL * LM_PANEL;
-	float *panels = lm_arena_alloc(&t->arena, lm_panels_size(g->w.n, g->w.k), sizeof(*panels), err);
+	float *panels = lm_arena_alloc(&t->arena, lm_panels_size(g->w.n, g->w.k), sizeof(*panels),
+	    err);
 	double *norm = lm_arena_alloc(&t->arena, columns, sizeof(*norm), err);
 
 	if (panels == NULL || norm == NULL)
@@ -206,7 +207,8 @@ tell_sum(struct rig *g, struct lm_trial *t, const void *context)
 
 	for (i = 0; i < g->size; i++)
 		if (i % g->p.y_step == g->w.n)
-			lm_trial_expect(t, g->p.y != NULL ? g->y[i] : (float)g->wide[i], 0x40e00000);
+			lm_trial_expect(t, g->p.y != NULL ? g->y[i] : (float)g->wide[i],
+			    0x40e00000);
 		else if (g->p.y != NULL)
 			lm_trial_expect(t, g->y[i], s->r32);
 		else

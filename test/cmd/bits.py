@@ -66,15 +66,16 @@ def layernorm(name, source, n):
                 gamma=(draw(n), "n"), beta=(draw(n), "n"))
 
 
+# Large enough that a product of 64 samples is worth several threads.
 NETWORKS = {
-    "dense": ([300], [dense("a", "x", 300, 257), plain("b", "gelu", "a", approximate="none"),
-                      dense("c", "b", 257, 33), plain("y", "softmax", "c", axis=-1)]),
-    "tiny": ([100], [tiny("a", "x", 100, 300), plain("y", "relu", "a")]),
-    "conv": ([3, 20, 21], [conv("a", "x", 3, 24, 3, 2, 1), plain("b", "silu", "a"),
-                           conv("c", "b", 24, 24, 3, 1, 24), conv("d", "c", 24, 20, 1, 1, 1),
+    "dense": ([300], [dense("a", "x", 300, 701), plain("b", "gelu", "a", approximate="none"),
+                      dense("c", "b", 701, 33), plain("y", "softmax", "c", axis=-1)]),
+    "tiny": ([100], [tiny("a", "x", 100, 1200), plain("y", "relu", "a")]),
+    "conv": ([3, 30, 31], [conv("a", "x", 3, 24, 3, 2, 1), plain("b", "silu", "a"),
+                           conv("c", "b", 24, 24, 3, 1, 24), conv("d", "c", 24, 40, 1, 1, 1),
                            plain("y", "global_avgpool", "d", spatial=2)]),
-    "attention": ([19, 48], [layernorm("a", "x", 48), attention("b", "a", 48, 4, 2), dense("y", "b", 48, 48)]),
-    "lstm": ([9, 24], [lstm("a", "x", 24, 40), plain("b", "tanh", "a"), dense("y", "b", 40, 7)]),
+    "attention": ([19, 96], [layernorm("a", "x", 96), attention("b", "a", 96, 4, 2), dense("y", "b", 96, 96)]),
+    "lstm": ([9, 40], [lstm("a", "x", 40, 110), plain("b", "tanh", "a"), dense("y", "b", 110, 7)]),
 }
 
 

@@ -154,7 +154,8 @@ known_sum(const char *name, uint64_t *sum)
 	FILE *f;
 	int found = 0;
 
-	snprintf(path, sizeof path, "%s/numerics/sum64.txt", fixtures != NULL ? fixtures : "fixtures");
+	snprintf(path, sizeof path, "%s/numerics/sum64.txt",
+	    fixtures != NULL ? fixtures : "fixtures");
 	f = fopen(path, "r");
 	if (f == NULL) {
 		perror(path);
@@ -178,7 +179,9 @@ check(const struct reference *f)
 	printf("%-9s %s %4.0f s  sum %016" PRIx64 "%s  nearest to a middle 2^%.1f at %08" PRIx32
 	       "  %" PRIu64 " by MPFR\n",
 	    f->name, good ? "ok    " : "FAILED", difftime(time(NULL), begun), found.sum,
-	    !known ? " (no other known)" : found.sum == expected ? "" : " (another known)",
+	    !known			? " (no other known)"
+		: found.sum == expected ? ""
+					: " (another known)",
 	    log2(found.middle), lm_bits32(found.nearest), found.asked);
 	if (found.wrong + found.differing > 0)
 		printf("    %" PRIu64 " not correctly rounded, %" PRIu64

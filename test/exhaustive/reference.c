@@ -10,8 +10,8 @@
 
 enum { BITS = 320 };
 
-#define HALF_ROOT 0x1.6a09e667f3bcdp-1     /* sqrt(1/2) */
-#define TWICE_ROOT 0x1.9884533d43651p+0	   /* 2 sqrt(2/pi) */
+#define HALF_ROOT 0x1.6a09e667f3bcdp-1	/* sqrt(1/2) */
+#define TWICE_ROOT 0x1.9884533d43651p+0 /* 2 sqrt(2/pi) */
 
 /* ---- in binary64 ---- */
 
@@ -61,10 +61,10 @@ softplus(double x)
 
 /* ---- in 320 bits ---- */
 
-#define BY_MPFR(name)                                  \
+#define BY_MPFR(name)                                      \
 	static void exact_##name(mpfr_t y, const mpfr_t x) \
-	{                                              \
-		mpfr_##name(y, x, MPFR_RNDN);          \
+	{                                                  \
+		mpfr_##name(y, x, MPFR_RNDN);              \
 	}
 
 BY_MPFR(exp)
@@ -158,13 +158,13 @@ exact_gelu_tanh(mpfr_t y, const mpfr_t x)
 
 /* ---- both ---- */
 
-#define ROW(name, near) \
-	{ #name, lm_##name, offsetof(struct lm_functions, name), near, exact_##name }
+#define ROW(name, near) #name, lm_##name, offsetof(struct lm_functions, name), near, exact_##name
 
-const struct reference references[] = { ROW(exp, exp), ROW(tanh, tanh), ROW(sigmoid, sigmoid),
-	ROW(silu, silu), ROW(mish, mish), ROW(erf, erf), ROW(gelu_erf, gelu_erf),
-	ROW(gelu_tanh, gelu_tanh), ROW(rsqrt, rsqrt), ROW(log, log), ROW(log1p, log1p),
-	ROW(expm1, expm1), ROW(softplus, softplus), ROW(sin, sin), ROW(cos, cos) };
+const struct reference references[] = { { ROW(exp, exp) }, { ROW(tanh, tanh) },
+	{ ROW(sigmoid, sigmoid) }, { ROW(silu, silu) }, { ROW(mish, mish) }, { ROW(erf, erf) },
+	{ ROW(gelu_erf, gelu_erf) }, { ROW(gelu_tanh, gelu_tanh) }, { ROW(rsqrt, rsqrt) },
+	{ ROW(log, log) }, { ROW(log1p, log1p) }, { ROW(expm1, expm1) },
+	{ ROW(softplus, softplus) }, { ROW(sin, sin) }, { ROW(cos, cos) } };
 const size_t references_count = sizeof references / sizeof references[0];
 
 /* |y - the nearest middle|/|y|, where that middle is one of the numbers of 25 bits. */

@@ -45,6 +45,31 @@ misaligned(unsigned char *bytes, const float *v, size_t n, size_t by)
 
 enum { M = 6, N = 5 }; /* outputs of a small product, so that each place of a tile is tried */
 
+/* The last terms go on from the sums of the first. */
+static void
+by_parts(const struct lm_kernels *set, const struct lm_product *p, const struct terms *t,
+    uint32_t r32, struct lm_counts *counts)
+{
+	struct lm_matrix first = *p->w, last = first;
+	struct lm_product before = *p, after = *p;
+	double sums[M * N];
+	int i;
+
+	first.k = t->k / 2;
+	last.k -= first.k;
+	last.panels += first.k * last.stride;
+	before.w = &first;
+	before.sums = sums;
+	before.y = NULL;
+	set->product(&before, 0, M, 0, N, room, counts);
+	after.x += first.k;
+	after.w = &last;
+	after.begun = &before;
+	set->product(&after, 0, M, 0, N, room, counts);
+	for (i = 0; i < M * N; i++)
+		expect32(t, "two parts", after.y[i], r32);
+}
+
 /* The sum as every output of p, from each form of the factors, rounded both ways. */
 static void
 by_set(const struct lm_kernels *set, struct lm_product *p, const struct terms *t, uint32_t r32,
@@ -52,7 +77,7 @@ by_set(const struct lm_kernels *set, struct lm_product *p, const struct terms *t
 {
 	static float y[M * N], panels[LM_PANEL * SUM_MOST];
 	static double wide[M * N], norms[LM_PANEL], tiles[M * 2 * SUM_MOST + M * 1024];
-	double x_norm[M], c = p->scale == NULL ? 1 : fabs(*p->scale);
+	double x_norm[M], grid = lm_grid(t->b, t->k), c = p->scale == NULL ? 1 : fabs(*p->scale);
 	struct lm_matrix rows = *p->w, whole = rows;
 	int form, i, unfit = !(c >= 0x1p-500 && c <= 0x1p500);
 
@@ -61,20 +86,24 @@ by_set(const struct lm_kernels *set, struct lm_product *p, const struct terms *t
 	whole.rows = NULL;
 	for (i = 0; i < M; i++)
 		x_norm[i] = lm_norm(t->a, t->k);
-	for (form = 0; form < 6; form++) {
-		p->w = form % 3 == 0 ? &rows : &whole;
-		p->tiles = form % 3 == 2 ? tiles : NULL;
-		p->x_norm = form % 3 == 2 ? x_norm : NULL;
+	for (form = 0; form < 8; form++) {
+		p->w = form % 4 == 0 ? &rows : &whole;
+		p->tiles = form % 4 == 2 ? tiles : NULL;
+		p->x_norm = form % 4 == 2 ? x_norm : NULL;
+		whole.grid = form % 4 == 3 ? &grid : NULL;
 		if (p->tiles != NULL)
 			set->tile(tiles, p->x, p->x_step, M, t->k);
-		p->y = form < 3 ? y : NULL;
-		p->wide = form < 3 ? NULL : wide;
+		p->y = form < 4 ? y : NULL;
+		p->wide = form < 4 ? NULL : wide;
 		set->product(p, 0, M, 0, N, room, counts);
-		for (i = 0; i < M * N && form < 3; i++)
+		for (i = 0; i < M * N && form < 4; i++)
 			expect32(t, set->name, y[i], r32);
-		for (i = 0; i < M * N && form >= 3 && !unfit; i++)
+		for (i = 0; i < M * N && form >= 4 && !unfit; i++)
 			expect64(t, set->name, wide[i], rw);
 	}
+	p->y = y;
+	p->wide = NULL;
+	by_parts(set, p, t, r32, counts);
 }
 
 static void

@@ -315,11 +315,12 @@ check_special(void)
 	const float kinds[3] = { HUGE_VALF, -HUGE_VALF, lm_from_bits32(0x7fc00000) };
 	uint64_t seed = 13;
 	struct job j;
-	size_t i, at;
+	size_t i, at, n, k;
 
 	for (i = 0; i < 60; i++) {
-		job_init(&j, 1 + i % 5, 1 + draw_bits(&seed) % 40, 1 + draw_bits(&seed) % 40,
-		    draw_bits(&seed) % 16);
+		n = 1 + draw_bits(&seed) % 40;
+		k = 1 + draw_bits(&seed) % 40;
+		job_init(&j, 1 + i % 5, n, k, i % 16);
 		draw_data(&j, &drawn[i % 2 == 0 ? 0 : 10], &seed);
 		draw_biases(&j, &drawn[0], &seed);
 		options(&j, i);
@@ -338,7 +339,7 @@ check_special(void)
 	}
 }
 
-enum { BIAS = 1, ROW_BIAS = 2, MINUS = 4, WIDE = 8 };
+enum { BIAS = 1, ROW_BIAS = 2, MINUS = 4, WIDE = 8, TINY = 16 };
 
 /* All rows are the same sum, so that it comes in each place of a tile. */
 static void
@@ -360,8 +361,8 @@ crafted(const char *name, uint64_t seed, size_t k, size_t m, int how)
 	j.wide = (how & WIDE) != 0;
 	for (j.biases[0] = how & BIAS, r = 0; r < j.n; r++)
 		j.bias[0][r] = 1 + 0x1p-23f;
-	for (j.biases[2] = how & ROW_BIAS, r = 0; r < m; r++)
-		j.bias[2][r] = 1 + 0x1p-23f;
+	for (j.biases[2] = how & (ROW_BIAS | TINY), r = 0; r < m; r++)
+		j.bias[2][r] = how & TINY ? 0x1p-149f : 1 + 0x1p-23f;
 	run_all(&j);
 	job_free(&j);
 }
@@ -377,17 +378,18 @@ check_crafted(void)
 	static const unsigned less[] = { 100, 300, 600, 900, 990 };
 	static const size_t lengths[] = { 64, 250, 512, 1024, 2048 };
 	size_t s, l, b, m;
-	int sign;
+	int how;
 
 	for (s = 0; s < 6; s++)
 		for (l = 0; l < 5; l++)
 			for (b = 0; b < 5; b++) {
 				m = 1 + (s + l + b) % 4;
-				sign = (l + b) % 2 == 0 ? MINUS : 0;
-				crafted("stair", strides[s] * 1000 + less[l], lengths[b], m, sign);
-				crafted("stair2", strides[s] * 1000 + less[l], lengths[b], m, sign);
+				how = (l + b) % 2 == 0 ? MINUS : 0;
+				how |= (s + b) % 2 == 0 ? TINY : 0;
+				crafted("stair", strides[s] * 1000 + less[l], lengths[b], m, how);
+				crafted("stair2", strides[s] * 1000 + less[l], lengths[b], m, how);
 				crafted("stair32", strides[s] * 1000 + less[l], lengths[b], m,
-				    sign | WIDE);
+				    how | WIDE);
 			}
 	for (b = 0; b < 5; b++)
 		for (m = 1; m <= 4; m++) {

@@ -9,15 +9,16 @@
 #include "num/kernel.h"
 #include "vectors.h"
 
-#define FUNCTION(name) { #name, lm_##name, offsetof(struct lm_functions, name) }
+#define FUNCTION(name) #name, lm_##name, offsetof(struct lm_functions, name)
 
 static const struct {
 	const char *name;
 	float (*one)(float);
 	size_t array; /* offset in struct lm_functions */
-} functions[] = { FUNCTION(exp), FUNCTION(tanh), FUNCTION(sigmoid), FUNCTION(silu), FUNCTION(mish),
-	FUNCTION(erf), FUNCTION(gelu_erf), FUNCTION(gelu_tanh), FUNCTION(rsqrt), FUNCTION(log),
-	FUNCTION(log1p), FUNCTION(expm1), FUNCTION(sin), FUNCTION(cos), FUNCTION(softplus) };
+} functions[] = { { FUNCTION(exp) }, { FUNCTION(tanh) }, { FUNCTION(sigmoid) }, { FUNCTION(silu) },
+	{ FUNCTION(mish) }, { FUNCTION(erf) }, { FUNCTION(gelu_erf) }, { FUNCTION(gelu_tanh) },
+	{ FUNCTION(rsqrt) }, { FUNCTION(log) }, { FUNCTION(log1p) }, { FUNCTION(expm1) },
+	{ FUNCTION(sin) }, { FUNCTION(cos) }, { FUNCTION(softplus) } };
 
 enum { FUNCTIONS = sizeof functions / sizeof functions[0], STRIP = 4096, STEP = 257 };
 
@@ -114,8 +115,8 @@ check_sums(void)
 			got = sum_over_inputs(array_of(k->fn, f));
 			if (got == some)
 				continue;
-			fprintf(stderr, "%s by %s: sum over inputs is %016llx\n",
-			    functions[f].name, k->name, (unsigned long long)got);
+			fprintf(stderr, "%s by %s: sum over inputs is %016llx\n", functions[f].name,
+			    k->name, (unsigned long long)got);
 			exit(1);
 		}
 	}
@@ -253,7 +254,8 @@ main(void)
 		check_less(k->fn);
 	}
 	check_sums();
-	printf("func: %zu cases of %d functions, %zu of activations, every %dth input by %zu sets\n",
+	printf(
+	    "func: %zu cases of %d functions, %zu of activations, every %dth input by %zu sets\n",
 	    cases, (int)FUNCTIONS, simple, STEP, set);
 	return 0;
 }

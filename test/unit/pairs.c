@@ -66,12 +66,13 @@ check_decisions(const struct terms *t, const char *set, lm_pairs_fn *pairs)
 
 	for (i = 0; i < 6; i++) {
 		double scale = scales[i % 3];
+		struct lm_sum s = { t->a, t->b, 1, t->k, bias, i / 2, scale, pairs, NULL };
 
 		n = i / 2;
 		if (shown32(lm_xdot_undecided(t->a, t->b, t->k, bias, n, scale, pairs, &counts)) !=
 		    shown32(lm_xdot_exact(t->a, t->b, t->k, bias, n, scale)))
 			fail_by(t, set, "another binary32");
-		if (shown64(lm_xdotw_undecided(t->a, t->b, t->k, bias, n, scale, pairs, &counts)) !=
+		if (shown64(lm_sumw_undecided(&s, &counts)) !=
 		    shown64(lm_xdotw_exact(t->a, t->b, t->k, bias, n, scale)))
 			fail_by(t, set, "other 32 bits");
 	}
@@ -114,19 +115,19 @@ check_terms(const char *name, uint64_t seed, size_t k)
 	check_decisions(&t, "one after the other", chain);
 }
 
-/* Sums that a scale and biases leave 2^-60 of, whose low part is lost to larger ones in between. */
+/* Biases that leave 2^-110, 2^-100 of sums whose low parts are lost to larger ones in between. */
 static void
 check_lost(lm_pairs_fn *pairs)
 {
-	const float a[3] = { 0x1p-60f, 0x1p-42f, 0x1p-65f }, b[3] = { 1, 0x1p-42f, 0x1p-65f };
-	const float c[3] = { 1, 0x1.001p-9f, -0x1p-65f }, d[3] = { 1, 0x1p-21f, 0x1p-65f };
-	const float bias[2] = { 1, -1 };
-	double scale = 1 - 0x1.001p-30;
+	const float a[3] = { 0x1p-60f, 0x1p-55f, 0x1p-65f }, b[3] = { 1, 0x1p-55f, 0x1p-65f };
+	const float c[3] = { 1, 0x1p-15f, 0x1p-60f }, d[3] = { 1, 0x1p-15f, 0x1p-55f };
+	const float one[3] = { 1, -1, -0x1p-60f }, other[3] = { -1, 0x1p-60f, 0x1p-100f };
+	const double scale = 1 - 0x1p-30;
 
-	assert(lm_xdot_undecided(a, b, 3, bias, 2, 1, pairs, NULL) ==
-	    lm_xdot_exact(a, b, 3, bias, 2, 1));
-	assert(lm_xdot_undecided(c, d, 3, bias + 1, 1, scale, pairs, NULL) ==
-	    lm_xdot_exact(c, d, 3, bias + 1, 1, scale));
+	assert(lm_xdot_undecided(a, b, 3, one, 3, 1, pairs, NULL) ==
+	    lm_xdot_exact(a, b, 3, one, 3, 1));
+	assert(lm_xdot_undecided(c, d, 3, other, 3, scale, pairs, NULL) ==
+	    lm_xdot_exact(c, d, 3, other, 3, scale));
 }
 
 int
@@ -147,6 +148,7 @@ main(void)
 			check_terms("stair", strides[i] * 1000 + less, 300);
 			check_terms("stair2", strides[i] * 1000 + less, 300);
 			check_terms("stair2", strides[i] * 1000 + less, 3000);
+			check_terms("stair3", strides[i] * 1000 + less, 300);
 		}
 	for (k = 1; k < 90; k++) {
 		check_terms("cancelled", k, k);

@@ -9,7 +9,7 @@
 #include "model/model.h"
 #include "vectors.h"
 
-enum { WIDE = 6, LONG = 70, BATCH = 5, WEIGHTS = 4096 };
+enum { WIDE = 6, LONG = 70, BATCH = 5, WEIGHTS = 1 << 15 };
 
 /* ---- networks of two attention layers with a norm between them ---- */
 
@@ -150,7 +150,7 @@ static void
 check_net(const struct net *net, int jobs)
 {
 	static const uint64_t cuts[][8] = { { LONG, 0 }, { 3, 0 }, { 7, 0 }, { 1, 0 }, { 16, 0 },
-		{ 15, 1, 17, 0 }, { 5, 1, 1, 1, 33, 2, 0 } };
+		{ 15, 1, 17, 0 }, { 5, 1, 1, 1, 33, 2, 0 }, { 45, 25, 0 } };
 	struct loom_error err = { 0 };
 	struct loom_run *run;
 	size_t i, batch;
@@ -165,12 +165,15 @@ check_net(const struct net *net, int jobs)
 	loom_run_free(run);
 }
 
-/* Grouped keys, one head for all, values whose rows fill panels and others, rope both ways. */
+/*
+ * Grouped keys, one head for all, values whose rows fill panels and others, rope both ways; at the last
+ * more in all samples than is worked on together.
+ */
 static size_t
 check_nets(void)
 {
 	static const int kinds[][5] = { { 4, 2, 4, 3, 1 }, { 2, 2, 6, 16, 2 }, { 3, 1, 5, 32, 0 },
-		{ 1, 1, 17, 1, 1 } };
+		{ 1, 1, 17, 1, 1 }, { 4, 2, 4, 1100, 1 } };
 	const struct lm_kernels *k;
 	static struct net net;
 	size_t i, set;

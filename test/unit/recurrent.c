@@ -156,18 +156,22 @@ weights_of(const struct rig *r, const struct tried *t)
 	return w;
 }
 
-/* Inputs of the first step that are the states, and weights that are the states' turned about. */
+/*
+ * Inputs of the first step that are the states turned about, and weights that are the states' so, but
+ * for the sign: the two halves of a sum have the same terms in another order.
+ */
 static void
 cancel(const struct tried *t, const struct weights *w, float *x, const float *h0)
 {
-	size_t first = t->backward ? t->steps - 1 : 0, i, g;
+	size_t first = t->backward ? t->steps - 1 : 0, n = t->in, i, j, g;
 
 	assert(t->in == t->hidden);
 	for (g = 0; g < w->gates; g++)
-		for (i = 0; i < t->in * t->in; i++)
-			((float *)(uintptr_t)w->w[g])[i] = -w->u[g][i];
+		for (i = 0; i < n * n; i++)
+			((float *)(uintptr_t)w->w[g])[i] = -w->u[g][i - i % n + (n - 1 - i % n)];
 	for (i = 0; i < t->samples; i++)
-		memcpy(x + (i * t->steps + first) * t->in, h0 + i * t->hidden, t->in * sizeof *x);
+		for (j = 0; j < n; j++)
+			x[(i * t->steps + first) * n + j] = h0[i * n + n - 1 - j];
 }
 
 static size_t
@@ -190,6 +194,18 @@ compare(const struct tried *t, const struct rig *r, const float *expected, int j
 	return n;
 }
 
+/* Numbers of 24 bits of one size have sums without any rounding: these are of many sizes. */
+static void
+spread(struct rig *r, uint64_t *seed)
+{
+	size_t i, k;
+
+	for (i = 0; i < LM_SLOTS; i++)
+		for (k = 0; r->node.weight[i].data != NULL && k < r->node.weight[i].count; k++)
+			((float *)(uintptr_t)r->node.weight[i].data)[k] *= ldexpf(1,
+			    -(int)(draw_bits(seed) % 16));
+}
+
 static void
 start(struct rig *r, const struct tried *t, uint64_t *seed)
 {
@@ -203,6 +219,7 @@ start(struct rig *r, const struct tried *t, uint64_t *seed)
 	if (strcmp(t->op, "rnn") == 0)
 		set(r, "activation", t->after);
 	draw_weights(r, seed);
+	spread(r, seed);
 }
 
 static size_t

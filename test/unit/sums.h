@@ -261,6 +261,25 @@ terms_stair2(struct terms *t)
 }
 
 /*
+ * And so that what is left is below the middle: the double-double sum loses all terms, and then gets
+ * what is taken from them.
+ */
+static inline void
+terms_stair3(struct terms *t)
+{
+	size_t stride = t->seed / 1000, places = t->k == 0 ? 0 : (t->k - 1) / stride + 1;
+	float less;
+
+	terms_stair2(t);
+	if (places < 6)
+		return;
+	less = t->a[3 * stride];
+	terms_put(t, 3 * stride, 0x1p-53f, (float)(0x1p-54 - 0x1p-74));
+	terms_put(t, (places - 2) * stride, 0x1p-27f, -0x1p-27f);
+	terms_put(t, (places - 1) * stride, less, -1);
+}
+
+/*
  * Terms below half a unit between two that cancel: the sum underflows, and only its sign is left.
  * The seed is the stride.
  */
@@ -311,6 +330,7 @@ terms_fill(struct terms *t, const char *name, uint64_t seed, size_t k)
 		{ "special", terms_special },
 		{ "stair", terms_stair },
 		{ "stair2", terms_stair2 },
+		{ "stair3", terms_stair3 },
 		{ "stair32", terms_stair32 },
 		{ "tie", terms_tie },
 		{ "minus", terms_minus },

@@ -143,6 +143,25 @@ def test_what_of_ours_failed():
     assert results.failures(found) == ["c: loom avx2: died"]
 
 
+def test_plot():
+    """Right of the line is faster, and a name may hold anything."""
+    plot, results = importlib.import_module("plot"), importlib.import_module("results")
+    rows = []
+    for case, ratio in (("a < b", 0.5), ("b & a", 1.0), ("c", 2.0)):
+        rows.append(row(results, {"theirs": ratio, "loom avx512": 1.0}))
+        rows[-1].case = case
+        rows[-1].against("loom avx512", "theirs", 0.7)
+    machine = {"processor": "P", "date": "2026-01-01", "sets": ["avx512"]}
+    drawn = ElementTree.fromstring(plot.svg(results.document(machine, [results.Table("t", "T", rows)])))
+    words = [e.text for e in drawn.iter() if e.tag.endswith("text")]
+    assert {"a < b", "b & a", "0.50", "2.00"} <= set(words)
+    circles = [float(e.get("transform").split("(")[1].split()[0]) for e in drawn.iter() if e.tag.endswith("circle")]
+    key, *points = circles
+    scale = plot.Scale(0.5, 2.0)
+    assert points == sorted(points) and abs(points[1] - scale(1.0)) < 0.1
+    assert points[2] - points[1] == pytest.approx(points[1] - points[0], abs=0.2)
+
+
 def test_unknown_bench_is_misuse():
     done = subprocess.run([sys.executable, BENCH / "bench.py", "speed"], capture_output=True, text=True,
                           check=False)
