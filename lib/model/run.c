@@ -41,10 +41,7 @@ prepare(struct loom_run *run, int jobs, struct loom_error *err)
 	const struct loom_model *m = run->model;
 	size_t i;
 
-	if (lm_numeric_check(err) < 0)
-		return -1;
-	run->kernels = lm_kernels_pick(err);
-	if (run->kernels == NULL || lm_pool_new(&run->pool, jobs, err) < 0)
+	if (lm_pool_new(&run->pool, jobs, err) < 0)
 		return -1;
 	run->counts = lm_arena_alloc(&run->arena, (size_t)jobs, sizeof(*run->counts), err);
 	run->room = lm_arena_alloc(&run->arena, (size_t)jobs, run->kernels->room, err);
@@ -60,12 +57,22 @@ prepare(struct loom_run *run, int jobs, struct loom_error *err)
 	return 0;
 }
 
+/* What has nothing to do with the model. */
+static int
+look_at_machine(struct loom_run *run, struct loom_error *err)
+{
+	if (lm_numeric_check(err) < 0)
+		return -1;
+	run->kernels = lm_kernels_pick(err);
+	return run->kernels != NULL ? 0 : -1;
+}
+
 int
 loom_run_new(struct loom_run **out, const struct loom_model *m, int jobs, struct loom_error *err)
 {
 	struct loom_run *run;
 	struct lm_fpenv saved;
-	int r;
+	int fit, r;
 
 	*out = NULL;
 	if (jobs < 1 || jobs > 1024)
@@ -75,11 +82,12 @@ loom_run_new(struct loom_run **out, const struct loom_model *m, int jobs, struct
 		return -1;
 	run->model = m;
 	lm_fpenv_set(&saved); /* threads inherit it */
-	r = prepare(run, jobs, err);
+	fit = look_at_machine(run, err);
+	r = fit < 0 ? -1 : prepare(run, jobs, err);
 	lm_fpenv_restore(&saved);
 	if (r < 0) {
 		loom_run_free(run);
-		return lm_fail_in(err, m->name);
+		return fit < 0 ? -1 : lm_fail_in(err, m->name);
 	}
 	*out = run;
 	return 0;
@@ -136,15 +144,46 @@ lm_run_fail_value(const char *what, const char *name, struct loom_error *err)
 }
 
 static int
+is_fed(const struct loom_run *run, size_t value)
+{
+	return run->feeds != NULL && run->feeds[value].data != NULL;
+}
+
+/* Whether nodes can read an input where the caller has it: none writes, and it does not come out. */
+static int
+is_borrowed(const struct loom_run *run, size_t i, const struct lm_dtype *from)
+{
+	const struct loom_model *m = run->model;
+	size_t value = m->inputs[i].tensor, k;
+
+	if (from != m->inputs[i].dtype || from == lm_dtype_get(LM_BOOL) || is_fed(run, value) ||
+	    (uintptr_t)run->given[i].data % sizeof(int64_t) != 0)
+		return 0;
+	for (k = 0; k < m->n_outputs; k++)
+		if (m->outputs[k] == value)
+			return 0;
+	return 1;
+}
+
+static int
 convert_inputs(struct loom_run *run, struct loom_error *err)
 {
 	const struct loom_model *m = run->model;
 	const struct lm_dtype *from;
+	struct lm_array *read;
 	uint64_t count;
 	size_t i;
 
 	for (i = 0; i < m->n_inputs; i++) {
 		from = lm_dtype_find(run->given[i].dtype);
+		read = &run->fed[m->inputs[i].tensor];
+		if (is_borrowed(run, i, from)) {
+			*read = run->values[m->inputs[i].tensor];
+			read->data = (void *)run->given[i].data;
+			continue;
+		}
+		if (!is_fed(run, m->inputs[i].tensor))
+			read->shape = NULL;
 		if (lm_shape_count(&run->wanted[i], &count) < 0 ||
 		    lm_convert(m->inputs[i].dtype, run->values[m->inputs[i].tensor].data, from,
 			run->given[i].data, (size_t)count, err) < 0)

@@ -63,6 +63,24 @@ check_lanes(const struct lm_functions *fn)
 	}
 }
 
+/* One greatest value, and NaNs wherever a lane that held it might meet one. */
+static void
+check_hidden(const struct lm_functions *fn)
+{
+	enum { N = 4 * 64 };
+	float v[N];
+	double w[N];
+	size_t at, i;
+
+	for (at = 0; at < N; at++) {
+		for (i = 0; i < N; i++)
+			w[i] = v[i] = i == at ? 2
+			    : i % 2 == at % 2 ? lm_from_bits32(0x7fc00000)
+					      : 1;
+		assert(fn->max(v, N) == 2 && fn->max64(w, N) == 2);
+	}
+}
+
 /* Infinities, NaNs, and zeros whose sign the order decides. */
 static void
 check_special(const struct lm_functions *fn)
@@ -85,6 +103,7 @@ check_special(const struct lm_functions *fn)
 		assert(fn->max64(w, n) == (double)max_as_defined(v, n));
 		assert(shown64(fn->lane16_f32(v, n)) == shown64(lanes_as_defined(w, n)));
 	}
+	check_hidden(fn);
 	assert(fn->max(v, 0) == -HUGE_VALF && fn->max64(w, 0) == -HUGE_VAL);
 	assert(shown64(fn->lane16(&minus, 1)) == 0); /* lanes begin with +0 */
 }
@@ -97,6 +116,18 @@ struct line {
 	size_t n, at; /* at: where x and y begin */
 };
 
+/* (x - mean) r gamma, one operation at a time; volatile keeps the compiler from merging two. */
+static double
+scaled(float x, double mean, double r, double gamma)
+{
+	volatile double t = x - mean;
+
+	t = t * r;
+	t = t * gamma;
+	return t;
+}
+
+/* Every third beta takes off what comes before it: what is left are the errors of the steps. */
 static void
 draw_line(struct line *l, size_t n, uint64_t *seed)
 {
@@ -109,13 +140,21 @@ draw_line(struct line *l, size_t n, uint64_t *seed)
 		l->y[i] = 99;
 	}
 	l->x[l->at] = n % 7 == 0 ? -0.0f : n % 7 == 1 ? HUGE_VALF : 0x1p-149f;
+	l->each[0].mean = draw(seed) / 3.0;
+	l->each[0].r = 1 / (1.5 + draw(seed));
 	for (i = 0; i < n; i++) {
+		float x = l->x[l->at + i];
+
 		l->gamma[i] = n % 9 == 0 ? 0x1p-140f * draw(seed) : draw(seed);
 		l->beta[i] = i % 5 == 0 ? -0.0f : draw(seed);
-		l->each[i].mean = draw(seed) / 3.0;
-		l->each[i].r = 1 / (1.5 + draw(seed));
-		l->each[i].gamma = l->gamma[i];
+		l->each[i].mean = i == 0 ? l->each[0].mean : draw(seed) / 3.0;
+		l->each[i].r = i == 0 ? l->each[0].r : 1 / (1.5 + draw(seed));
+		l->each[i].gamma = l->gamma[i] * 1.1;
 		l->each[i].beta = l->beta[i];
+		if (i % 3 != 0 || x - x != 0)
+			continue;
+		l->each[i].beta = -scaled(x, l->each[i].mean, l->each[i].r, l->each[i].gamma);
+		l->beta[i] = -(float)scaled(x, l->each[0].mean, l->each[0].r, l->gamma[i]);
 	}
 }
 
