@@ -203,6 +203,14 @@ selftest(struct cmd *cmd, const struct infer *in)
 	return cmd_finish(cmd, EXIT_YES, &err);
 }
 
+/* Whether nothing else was asked for that a run needs or changes. */
+static int
+alone(const struct infer *in)
+{
+	return in->model == NULL && in->output == NULL && in->format == NULL && in->taps == NULL &&
+	    in->feed == NULL && !in->hash && in->jobs == 1 && in->chunk == 0;
+}
+
 static int
 set_option(struct cmd *cmd, struct infer *in, int key)
 {
@@ -262,7 +270,7 @@ main(int argc, char **argv)
 		bad |= set_option(&cmd, &in, key);
 	if (bad != 0)
 		return EXIT_USAGE;
-	if (in.selftest && in.model == NULL && argc == optind)
+	if (in.selftest && alone(&in) && argc == optind)
 		return selftest(&cmd, &in);
 	if (in.selftest || in.model == NULL || argc - optind > 1)
 		return cmd_usage(&cmd);

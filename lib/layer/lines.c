@@ -45,7 +45,7 @@ lm_blocks_plan(struct lm_blocks *b, const struct lm_window *window, size_t sampl
 	}
 	if (b->most.rows < rows)
 		b->most.rows = best_fill(columns, b->most.rows);
-	else if (b->most.columns == columns)
+	else if (b->most.columns == columns && b->images > 0)
 		b->most.images = best_fill(rows * columns,
 		    least(b->images, windows / (rows * columns)));
 	b->count[0] = ceiling(b->images, b->most.images);

@@ -3,8 +3,8 @@
  * array is turned into vector code.
  *
  * Inside, binary64; at the end one rounding to binary32.  The polynomials and the ranges were
- * chosen so that the result is the correctly rounded one for each of the 2^32 inputs, which
- * LOOM_EXHAUSTIVE=1 makes the unit test check.
+ * chosen so that the result is the correctly rounded one for each of the 2^32 inputs, which `make
+ * exhaustive` checks.
  */
 #ifndef NUM_FUNC_CORE_H
 #define NUM_FUNC_CORE_H

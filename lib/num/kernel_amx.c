@@ -27,7 +27,7 @@ enum {
 	TILE = 1024,	  /* bytes of residues, and sums */
 	AHEAD = 4 * TILE, /* bytes of w that are fetched before they are used */
 	X_BYTES = 32 << 20,
-	HUGE = 2 << 20 /* bytes of a large page */
+	LARGE_PAGE = 2 << 20 /* bytes of a large page */
 };
 
 /* What a product works in; what a small one does not touch is at the end. */
@@ -95,8 +95,8 @@ w_block(const struct lm_residues *w, size_t group, size_t bands, size_t k)
 static void
 want_large_pages(void *p, size_t size)
 {
-	uintptr_t from = ((uintptr_t)p + HUGE - 1) / HUGE * HUGE;
-	uintptr_t to = ((uintptr_t)p + size) / HUGE * HUGE;
+	uintptr_t from = ((uintptr_t)p + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+	uintptr_t to = ((uintptr_t)p + size) / LARGE_PAGE * LARGE_PAGE;
 
 	if (from < to)
 		(void)madvise((void *)from, to - from, MADV_HUGEPAGE);

@@ -54,3 +54,7 @@ again() {
 @test "layers: within 1e-6 of an oracle of Loom's layers in float64, each sample alone and with others" {
 	PYTHONDONTWRITEBYTECODE=1 "$PYTHON" "$FIXTURES/layers/against_oracle.py" "$BIN"
 }
+
+@test "layers: nothing along an axis is computed or refused with a line" {
+	"$PYTHON" "$BATS_TEST_DIRNAME/empty.py" "$FIXTURES"
+}

@@ -206,7 +206,10 @@ main(int argc, char **argv)
 				good &= check(&references[i]);
 			}
 		if (!known) {
-			fprintf(stderr, "exhaustive: %s: no such function\n", argv[a]);
+			fprintf(stderr, "exhaustive: %s: not one of:", argv[a]);
+			for (i = 0; i < references_count; i++)
+				fprintf(stderr, " %s", references[i].name);
+			fprintf(stderr, "\n");
 			return 2;
 		}
 	}
