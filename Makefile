@@ -136,11 +136,11 @@ check:
 	$(make_again) all
 	@$(run_env) test/run $(SUITES)
 
-# Mistakes planted one at a time, each of which a test has to notice; MUTANTS="words" picks some.
+# Mistakes planted one at a time, each of which a test has to notice; MUTANTS="words" or EVERY=10 picks some.
 mutants:
 	@contrib/install-deps check
 	@CC='$(CC)' PYTHON="$${PYTHON:-$(or $(PYTHON),$(CURDIR)/build/venv/bin/python)}" \
-	    test/mutants/run $(MUTANTS)
+	    test/mutants/run $(if $(EVERY),--every $(EVERY)) $(MUTANTS)
 
 lint:
 	@contrib/install-deps lint

@@ -30,10 +30,10 @@ blocks() { awk -v kind="\`\`\`$1" '$0 == kind { on = 1; next } /^```/ { on = 0 }
 	while read -r word rest; do
 		[ "$word" = make ]
 		case $rest in
-		'' | demo | check | lint | fuzz | 'BUILD=asan check' | bedrocks | bedrocks-own | CC=clang)
+		'' | demo | check | lint | fuzz | 'BUILD=asan check' | bedrocks | bedrocks-own | CC=clang | cross | mutants)
 			grep -Eq "make .*${rest}" "$TOP/.ci/run"
 			;;
-		bench | install*) make -C "$TOP" -n $rest >/dev/null ;;
+		bench | install* | exhaustive*) make -C "$TOP" -n $rest >/dev/null ;;
 		*) echo "make $rest is not covered"; return 1 ;;
 		esac
 	done <commands

@@ -167,7 +167,7 @@ const struct reference references[] = { { ROW(exp, exp) }, { ROW(tanh, tanh) },
 	{ ROW(softplus, softplus) }, { ROW(sin, sin) }, { ROW(cos, cos) } };
 const size_t references_count = sizeof references / sizeof references[0];
 
-/* |y - the nearest middle|/|y|, where that middle is one of the numbers of 25 bits. */
+/* |y - the nearest middle|/|y|, where that middle is one of the numbers of 25 bits: y is normal. */
 static double
 distance(const mpfr_t y)
 {
@@ -196,7 +196,8 @@ by_mpfr(const struct reference *f, float x, double *middle)
 	mpfr_set_flt(from, x, MPFR_RNDN);
 	f->exact(to, from);
 	y = mpfr_get_flt(to, MPFR_RNDN);
-	*middle = distance(to);
+	if (fabsf(y) >= 0x1p-126f)
+		*middle = distance(to);
 	mpfr_clear(from);
 	mpfr_clear(to);
 	return y;
@@ -210,16 +211,27 @@ is_half(const struct reference *f, float x)
 	    (f->exact == exact_silu || f->exact == exact_gelu_erf || f->exact == exact_gelu_tanh);
 }
 
-/* Zeros, infinities and NaNs are left to the C library, as is what it gives exactly. */
+/* x times what goes to 0 at minus infinity, faster than x grows */
+static int
+vanishes(const struct reference *f, float x)
+{
+	return x == -INFINITY &&
+	    (f->exact == exact_silu || f->exact == exact_mish || f->exact == exact_gelu_erf ||
+		f->exact == exact_gelu_tanh);
+}
+
+/* Zeros, infinities and NaNs are left to the C library. */
 float
 reference_of(const struct reference *f, float x, double *middle)
 {
-	double v = f->near(x), error = fabs(v) * NEAR_ERROR;
-	float low = (float)(v - error), high = (float)(v + error);
+	double v = f->near(x);
+	float less = (float)(v * (1 - NEAR_ERROR)), more = (float)(v * (1 + NEAR_ERROR));
 
 	if (is_half(f, x))
 		return x * 0.5f;
-	if (x == 0 || !isfinite(x) || lm_bits32(low) == lm_bits32(high))
-		return low == high ? low : (float)v;
+	if (vanishes(f, x))
+		return -0.0f;
+	if (x == 0 || !isfinite(x) || lm_bits32(less) == lm_bits32(more))
+		return (float)v;
 	return by_mpfr(f, x, middle);
 }
