@@ -237,13 +237,9 @@ lm_axis(const struct lm_shaping *s, size_t input, int64_t axis, unsigned *out,
 static const lm_f32u *
 as_f32(struct lm_preparing *p, const struct lm_weight *w, struct loom_error *err)
 {
-	static const union {
-		uint16_t word;
-		unsigned char first;
-	} order = { 1 };
 	float *values;
 
-	if (w->dtype == lm_dtype_get(LM_F32) && order.first == 1)
+	if (w->dtype == lm_dtype_get(LM_F32) && lm_little_endian())
 		return (const lm_f32u *)w->data + w->first;
 	values = lm_arena_alloc(p->arena, (size_t)w->count, sizeof(*values), err);
 	if (values != NULL)

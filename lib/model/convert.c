@@ -125,6 +125,8 @@ lm_seal(const struct lm_dtype *dtype, void *data, size_t count)
 
 	if (dtype == lm_dtype_get(LM_F32))
 		lm_canonical_nans_f32(data, count);
+	if (lm_little_endian())
+		return;
 	for (i = 0; dtype->bits == 32 && i < count; i++, p += 4) {
 		memcpy(&narrow, p, 4);
 		lm_put_u32(p, narrow);

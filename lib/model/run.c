@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "model/convert.h"
+#include "num/bytes.h"
 #include "num/fpenv.h"
 
 struct buffer {
@@ -156,8 +157,8 @@ is_borrowed(const struct loom_run *run, size_t i, const struct lm_dtype *from)
 	const struct loom_model *m = run->model;
 	size_t value = m->inputs[i].tensor, k;
 
-	if (from != m->inputs[i].dtype || from == lm_dtype_get(LM_BOOL) || is_fed(run, value) ||
-	    (uintptr_t)run->given[i].data % sizeof(int64_t) != 0)
+	if (!lm_little_endian() || from != m->inputs[i].dtype || from == lm_dtype_get(LM_BOOL) ||
+	    is_fed(run, value) || (uintptr_t)run->given[i].data % sizeof(int64_t) != 0)
 		return 0;
 	for (k = 0; k < m->n_outputs; k++)
 		if (m->outputs[k] == value)

@@ -5,6 +5,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Whether numbers lie in memory as they do in files. */
+static inline int
+lm_little_endian(void)
+{
+	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+}
+
 static inline uint16_t
 lm_get_u16(const unsigned char *p)
 {

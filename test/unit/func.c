@@ -253,7 +253,8 @@ main(void)
 		check_lengths(k->fn);
 		check_less(k->fn);
 	}
-	check_sums();
+	if (getenv("LOOM_EMULATED") == NULL) /* it would take minutes */
+		check_sums();
 	printf(
 	    "func: %zu cases of %d functions, %zu of activations, every %dth input by %zu sets\n",
 	    cases, (int)FUNCTIONS, simple, STEP, set);
