@@ -25,7 +25,7 @@ struct wide {
 };
 
 #define INLINE static inline __attribute__((always_inline))
-#define EACH_PART(i) _Pragma("GCC unroll 4") for (i = 0; i < PARTS; i++)
+#define EACH_PART(i) LM_UNROLL for (i = 0; i < PARTS; i++)
 
 #define OPERATION(name, instruction)                                        \
 	INLINE struct wide name(struct wide a, struct wide b)               \
@@ -251,7 +251,7 @@ value_gelu_erf_near(struct wide x)
 
 /* ---- blocks ---- */
 
-#define EACH_STRIP(i) _Pragma("GCC unroll 2") for (i = 0; i < PARTS / 2; i++)
+#define EACH_STRIP(i) LM_UNROLL for (i = 0; i < PARTS / 2; i++)
 
 /*
  * Which of sixteen numbers, in some order, known to 2^-38 of themselves and normal in binary32, are
