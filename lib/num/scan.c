@@ -115,11 +115,11 @@ gather(const char *p, const char *end, struct decimal *d)
 	return p;
 }
 
-/* Digits that are not leading zeros, of a number that is written in so many. */
+/* Digits that are not leading zeros, of a number from p to end that is written in so many. */
 static int64_t
-significant(const char *p, int64_t digits)
+significant(const char *p, const char *end, int64_t digits)
 {
-	for (; *p == '-' || *p == '0' || *p == '.'; p++)
+	for (; p < end && (*p == '-' || *p == '0' || *p == '.'); p++)
 		digits -= *p == '0';
 	return digits;
 }
@@ -249,7 +249,7 @@ scan_number(struct lm_scan *s, double *value)
 
 	if (after == NULL)
 		return -1;
-	if ((d.digits > DIGITS && significant(s->p, d.digits) > DIGITS) ||
+	if ((d.digits > DIGITS && significant(s->p, after, d.digits) > DIGITS) ||
 	    (d.w > 0 && (d.q < -FIVES || d.q > FIVES))) {
 		*value = slow(s->p, after);
 		if (isnan(*value))
