@@ -29,30 +29,18 @@ prepare(struct lm_preparing *p, struct loom_error *err)
 	return 0;
 }
 
-/* All axes of x but the last. */
-static size_t
-count_rows(const struct lm_shape *x)
-{
-	size_t m = 1;
-	unsigned i;
-
-	for (i = 0; i + 1 < x->rank; i++)
-		m *= (size_t)x->dim[i];
-	return m;
-}
-
 static size_t
 rows(const struct lm_shaping *s, size_t slot)
 {
 	(void)slot;
-	return count_rows(&s->in[0]);
+	return lm_count_rows(&s->in[0]);
 }
 
 static int
 forward(const struct lm_call *c, struct loom_error *err)
 {
 	const struct lm_node *n = c->node;
-	struct lm_product p = { .m = count_rows(c->in[0].shape),
+	struct lm_product p = { .m = lm_count_rows(c->in[0].shape),
 		.x = c->in[0].data,
 		.x_step = (size_t)n->param[IN].i,
 		.w = &c->slot[WEIGHT].matrix,

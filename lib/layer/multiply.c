@@ -34,6 +34,17 @@ by_columns(void *context, int worker, size_t from, size_t to)
 	    &c->call->counts[worker]);
 }
 
+size_t
+lm_count_rows(const struct lm_shape *x)
+{
+	size_t m = 1;
+	unsigned i;
+
+	for (i = 0; i + 1 < x->rank; i++)
+		m *= (size_t)x->dim[i];
+	return m;
+}
+
 void
 lm_multiply(const struct lm_call *call, const struct lm_product *p)
 {

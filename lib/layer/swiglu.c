@@ -42,23 +42,11 @@ prepare(struct lm_preparing *p, struct loom_error *err)
 	return 0;
 }
 
-/* All axes of x but the last. */
-static size_t
-count_rows(const struct lm_shape *x)
-{
-	size_t m = 1;
-	unsigned i;
-
-	for (i = 0; i + 1 < x->rank; i++)
-		m *= (size_t)x->dim[i];
-	return m;
-}
-
 /* Rows that are worked on together. */
 static size_t
 together(const struct lm_shape *x)
 {
-	size_t m = count_rows(x);
+	size_t m = lm_count_rows(x);
 
 	return m < BLOCK ? m : BLOCK;
 }
@@ -132,7 +120,7 @@ block(const struct lm_call *c, size_t row, size_t m)
 static int
 forward(const struct lm_call *c, struct loom_error *err)
 {
-	size_t rows_left = count_rows(c->in[0].shape), row = 0, m;
+	size_t rows_left = lm_count_rows(c->in[0].shape), row = 0, m;
 
 	(void)err;
 	for (; rows_left > 0; rows_left -= m, row += m) {
