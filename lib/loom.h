@@ -177,6 +177,20 @@ int loom_comparison_expected(struct loom_comparison *, const char *path, const c
 struct loom_model;
 /* Any checkpoint we read, told by its bytes; "-" is standard input. */
 int loom_model_open(struct loom_model **, const char *path, struct loom_error *) LOOM_MUST_CHECK;
+
+/* How to open a file that may hold a network of another engine.  Zeroed but for what is wanted. */
+struct loom_open_options {
+	const char *like;	  /* a network; the file holds weights for it.  NULL: the file says all */
+	const char *data_dir;	  /* where what a file refers to lies; NULL: beside the file */
+	const char *const *outputs; /* end the graph at these values */
+	size_t n_outputs;
+	int subdirs, symlinks, hardlinks; /* what a file refers to may be reached by them */
+	uint64_t most_memory;	  /* bytes that a file may make us take; 0: 8 GiB */
+	int windows;		  /* read weights when they are needed, and do not map the file */
+	int blind;		  /* take nothing from what we ourselves wrote beside the network */
+};
+int loom_model_open_with(struct loom_model **, const char *path, const struct loom_open_options *,
+    struct loom_error *) LOOM_MUST_CHECK;
 /* The same from memory, which must outlive the model; name stands in messages. */
 int loom_model_open_memory(struct loom_model **, const void *, size_t size, const char *name,
     struct loom_error *) LOOM_MUST_CHECK;
@@ -188,6 +202,42 @@ size_t loom_model_inputs(const struct loom_model *);
 size_t loom_model_outputs(const struct loom_model *);
 const char *loom_model_input(const struct loom_model *, size_t i);
 const char *loom_model_output(const struct loom_model *, size_t i);
+
+/* ---- other engines' files ---- */
+
+/* Zeroed but for what is wanted; strings are borrowed. */
+struct loom_export_options {
+	const char *format;	 /* "onnx", "safetensors", "gguf" ...: see loom_list */
+	const char *output;	 /* the file or directory that appears; NULL: standard output */
+	const char *dtype;	 /* narrower weights: "f16", "bf16", "q8_0" ...; NULL: as they are */
+	const char *tokenizer;	 /* a tokenizer.json, or the directory it is in */
+	const char *verify_with; /* an engine that runs the file, too, before it appears */
+	int opset;		 /* of ONNX; 0: 17 */
+	void (*progress)(void *context, uint64_t done, uint64_t total);
+	void *context;
+};
+
+struct loom_exported {
+	int same;    /* it read back as the same network; 0: nothing appeared */
+	char *notes; /* lines for standard error, or NULL */
+};
+
+/*
+ * Write a model for another engine.  Before it appears it is read back, without what we wrote beside the
+ * network, and must be the same network, node for node and weight for weight, and give the same bits.
+ * The result is to be released, after a failure too.
+ */
+int loom_export(const char *model, const struct loom_export_options *, struct loom_exported *,
+    struct loom_error *) LOOM_MUST_CHECK;
+void loom_exported_release(struct loom_exported *);
+
+/*
+ * Read a file of any format that holds a network and write its .entity to output (NULL: standard
+ * output).  *notes: lines for standard error, or NULL; to be given to loom_text_free.
+ */
+int loom_import(const char *path, const char *output, const struct loom_open_options *,
+    char **notes, struct loom_error *) LOOM_MUST_CHECK;
+void loom_text_free(char *);
 
 /* ---- runs ---- */
 

@@ -15,11 +15,11 @@
 #define WINDOW ((size_t)1 << 18)
 
 /* Temporary names that exist now, for loom_abandon: more files at once are not worth a signal's while. */
-static char *volatile doomed[16];
+static char *volatile doomed[64];
 
 /* The place that holds `from` holds `to` from now on; threads may do so at once. */
-static void
-exchange(char *from, char *to)
+void
+lm_sink_doom(char *from, char *to)
 {
 	char *expected;
 	size_t i;
@@ -40,6 +40,9 @@ loom_abandon(void)
 	for (i = 0; i < sizeof(doomed) / sizeof(doomed[0]); i++)
 		if (doomed[i] != NULL)
 			(void)unlink(doomed[i]);
+	for (i = 0; i < sizeof(doomed) / sizeof(doomed[0]); i++)
+		if (doomed[i] != NULL)
+			(void)rmdir(doomed[i]);
 }
 
 struct lm_sink {
@@ -100,7 +103,7 @@ static void
 name(struct lm_sink *s)
 {
 	s->named = 1;
-	exchange(NULL, s->temporary);
+	lm_sink_doom(NULL, s->temporary);
 }
 
 static int
@@ -250,7 +253,7 @@ take_name(struct lm_sink *s, struct loom_error *err)
 	if (rename(s->temporary, s->path) < 0)
 		return lm_fail_sys(err, errno, "cannot rename it into place");
 	s->named = 0;
-	exchange(s->temporary, NULL);
+	lm_sink_doom(s->temporary, NULL);
 	return 0;
 }
 
@@ -283,7 +286,7 @@ lm_sink_free(struct lm_sink *s)
 		(void)close(s->fd);
 	if (s->named) {
 		(void)unlink(s->temporary);
-		exchange(s->temporary, NULL);
+		lm_sink_doom(s->temporary, NULL);
 	}
 	lm_buf_release(&s->buf);
 	lm_free(s->path);

@@ -18,6 +18,11 @@ uint64_t lm_sink_tell(const struct lm_sink *);
 /* Flush, sync and rename. */
 int lm_sink_commit(struct lm_sink *, struct loom_error *) LOOM_MUST_CHECK;
 void *lm_sink_take(struct lm_sink *, size_t *size);
+/*
+ * For files that are named elsewhere: loom_abandon removes `to`, a file or an empty directory, from now
+ * on, and no longer `from`; either may be NULL.  The caller keeps the strings meanwhile.
+ */
+void lm_sink_doom(char *from, char *to);
 /* Without a commit before it, nothing was written.  Takes NULL. */
 void lm_sink_free(struct lm_sink *);
 

@@ -316,6 +316,44 @@ lm_source_seek(struct lm_source *s, uint64_t position, struct loom_error *err)
 	return 0;
 }
 
+/* From the descriptor at a place of its own. */
+static int
+pread_all(const struct lm_source *s, uint64_t position, unsigned char *dst, size_t n,
+    struct loom_error *err)
+{
+	ssize_t r;
+
+	for (; n > 0; dst += r, position += (uint64_t)r, n -= (size_t)r) {
+		r = pread(s->fd, dst, n, (off_t)position);
+		if (r < 0 && errno == EINTR)
+			r = 0;
+		else if (r < 0) {
+			(void)lm_fail_sys(err, errno, "cannot read it");
+			return lm_fail_at(err, s->name, position);
+		} else if (r == 0) {
+			(void)lm_fail(err, LOOM_ETRUNCATED, "ends %zu bytes early", n);
+			return lm_fail_at(err, s->name, position);
+		}
+	}
+	return 0;
+}
+
+int
+lm_source_at(const struct lm_source *s, uint64_t position, void *dst, size_t n,
+    struct loom_error *err)
+{
+	if (n == 0)
+		return 0;
+	if (!s->seekable || position > s->size || n > s->size - position) {
+		(void)lm_fail(err, LOOM_ETRUNCATED, "no %zu bytes at %ju", n, (uintmax_t)position);
+		return lm_fail_at(err, s->name, position);
+	}
+	if (s->fd >= 0)
+		return pread_all(s, position, dst, n, err);
+	memcpy(dst, s->buf + position, n);
+	return 0;
+}
+
 static int
 write_all(int fd, const unsigned char *p, size_t n)
 {

@@ -41,6 +41,12 @@ int lm_source_claim(struct lm_source *, uint64_t n, struct loom_error *) LOOM_MU
 /* 1 when the source can be read at any place: a regular file or memory. */
 int lm_source_seekable(const struct lm_source *);
 int lm_source_seek(struct lm_source *, uint64_t position, struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * n bytes from position on, of a seekable source, whatever is read besides and by whichever thread; or
+ * LOOM_ETRUNCATED.
+ */
+int lm_source_at(const struct lm_source *, uint64_t position, void *dst, size_t n,
+    struct loom_error *) LOOM_MUST_CHECK;
 /* Make a pipe seekable by copying what is left of it to an unnamed temporary file (in TMPDIR). */
 int lm_source_spool(struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
 /*

@@ -1,10 +1,26 @@
 /* checkpoint: opening a model from any format that we read, and saving it. */
+#include <string.h>
+#include <sys/stat.h>
+
 #include "format/format.h"
 
-int
-lm_checkpoint_open(struct loom_model **out, struct lm_source *source, struct loom_error *err)
+static int
+read_model(struct loom_model *m, struct lm_source *source, struct loom_error *err)
 {
 	const struct lm_format_ops *format;
+
+	if (m->how.windows && lm_source_spool(source, err) < 0)
+		return -1;
+	format = lm_format_sniff(source, LM_HOLDS_MODEL, err);
+	if (format == NULL || format->read(m, source, err) < 0)
+		return -1;
+	return lm_model_check(m, err);
+}
+
+int
+lm_checkpoint_open(struct loom_model **out, struct lm_source *source,
+    const struct loom_open_options *how, struct loom_error *err)
+{
 	struct loom_model *m;
 
 	*out = NULL;
@@ -13,8 +29,9 @@ lm_checkpoint_open(struct loom_model **out, struct lm_source *source, struct loo
 		return -1;
 	}
 	m->source = source;
-	format = lm_format_sniff(source, LM_HOLDS_MODEL, err);
-	if (format == NULL || format->read(m, source, err) < 0 || lm_model_check(m, err) < 0) {
+	if (how != NULL)
+		m->how = *how;
+	if (read_model(m, source, err) < 0) {
 		(void)lm_fail_in(err, m->name);
 		loom_model_free(m);
 		return -1;
@@ -23,15 +40,63 @@ lm_checkpoint_open(struct loom_model **out, struct lm_source *source, struct loo
 	return 0;
 }
 
+/* ---- directories ---- */
+
+static int
+read_directory(struct loom_model *m, const char *path, struct loom_error *err)
+{
+	const struct lm_format_ops *of;
+	size_t i;
+
+	for (i = 0; (of = lm_format_at(i)) != NULL; i++)
+		if (of->sniff_directory != NULL && of->sniff_directory(path))
+			return of->read_directory(m, path, err) < 0 ? -1 : lm_model_check(m, err);
+	return lm_fail(err, LOOM_EFORMAT,
+	    "is a directory without a config.json: not a network that we read");
+}
+
+static int
+open_directory(struct loom_model **out, const char *path, const struct loom_open_options *how,
+    struct loom_error *err)
+{
+	struct loom_model *m;
+	char name[256];
+
+	lm_tail(name, sizeof(name), path);
+	if (lm_model_new(&m, name, err) < 0)
+		return -1;
+	if (how != NULL)
+		m->how = *how;
+	if (read_directory(m, path, err) < 0) {
+		(void)lm_fail_in(err, m->name);
+		loom_model_free(m);
+		return -1;
+	}
+	*out = m;
+	return 0;
+}
+
+/* ---- opening ---- */
+
+int
+loom_model_open_with(struct loom_model **out, const char *path, const struct loom_open_options *how,
+    struct loom_error *err)
+{
+	struct lm_source *source;
+	struct stat st;
+
+	*out = NULL;
+	if (strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return open_directory(out, path, how, err);
+	if (lm_source_open(&source, path, err) < 0)
+		return -1;
+	return lm_checkpoint_open(out, source, how, err);
+}
+
 int
 loom_model_open(struct loom_model **out, const char *path, struct loom_error *err)
 {
-	struct lm_source *source;
-
-	*out = NULL;
-	if (lm_source_open(&source, path, err) < 0)
-		return -1;
-	return lm_checkpoint_open(out, source, err);
+	return loom_model_open_with(out, path, NULL, err);
 }
 
 int
@@ -43,7 +108,7 @@ loom_model_open_memory(struct loom_model **out, const void *p, size_t size, cons
 	*out = NULL;
 	if (lm_source_memory(&source, p, size, name, err) < 0)
 		return -1;
-	return lm_checkpoint_open(out, source, err);
+	return lm_checkpoint_open(out, source, NULL, err);
 }
 
 int

@@ -8,7 +8,7 @@
 #include "format/graph.h"
 #include "format/stats.h"
 #include "format/tensors.h"
-#include "format/weight.h"
+#include "layer/weight.h"
 
 enum { PIECE = 1 << 17 }; /* values */
 
@@ -349,8 +349,8 @@ describe(json_t *object, struct lm_source *source, const struct lm_format_ops *f
 	struct loom_tensors *tensors = NULL;
 	int r = -1;
 
-	if (format->holds == LM_HOLDS_MODEL) {
-		if (lm_checkpoint_open(&model, source, err) == 0)
+	if ((format->holds & LM_HOLDS_TENSORS) == 0) {
+		if (lm_checkpoint_open(&model, source, NULL, err) == 0)
 			r = describe_model(object, model, &d, err);
 	} else if (lm_tensors_open(&tensors, source, err) == 0)
 		r = describe_tensors(object, tensors, &d, err);

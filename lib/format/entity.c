@@ -131,6 +131,29 @@ read_graph(struct lm_entity *entity, struct loom_error *err)
 				      : lm_entity_read_plain(entity, err);
 }
 
+/* The bytes after the header: in memory, or left in the source, which must then be seekable. */
+static int
+read_payload(struct lm_entity *entity, struct lm_entity_document *document,
+    struct lm_source *source, struct loom_error *err)
+{
+	uint64_t size = 0;
+
+	if (!entity->model->how.windows) {
+		if (lm_source_all(source, &document->payload, &document->payload_size, err) < 0)
+			return -1;
+	} else if (lm_source_size(source, &size)) {
+		document->source = source;
+		document->start = lm_source_tell(source);
+		document->payload_size = (size_t)(size - document->start);
+	} else
+		return lm_source_fail(source, err, LOOM_EARG, "is a pipe, not a file");
+	entity->payload = document->payload;
+	entity->payload_size = document->payload_size;
+	entity->source = document->source;
+	entity->start = document->start;
+	return 0;
+}
+
 static int
 read_entity(struct loom_model *model, struct lm_source *source, struct loom_error *err)
 {
@@ -140,10 +163,8 @@ read_entity(struct loom_model *model, struct lm_source *source, struct loom_erro
 
 	if (document == NULL || read_head(document, source, err) < 0 ||
 	    parse_head(&entity.root, document, err) < 0 ||
-	    lm_source_all(source, &document->payload, &document->payload_size, err) < 0)
+	    read_payload(&entity, document, source, err) < 0)
 		goto out;
-	entity.payload = document->payload;
-	entity.payload_size = document->payload_size;
 	r = read_graph(&entity, err);
 	document->bridge = entity.bridge != NULL;
 out:

@@ -17,10 +17,17 @@ check_padding(struct lm_entity *entity, const struct lm_entity_blob *blob,
     const struct wanted *want, struct loom_error *err)
 {
 	unsigned used = (unsigned)(want->count * blob->dtype->bits % 8);
+	uint64_t at = blob->offset + want->bytes - 1;
 	char path[LM_SHOWN];
+	unsigned char last;
 
-	if (used == 0 || entity->bare ||
-	    (entity->payload[blob->offset + want->bytes - 1] & (0xffu >> used)) == 0)
+	if (used == 0 || entity->bare)
+		return 0;
+	if (entity->payload != NULL)
+		last = entity->payload[at];
+	else if (lm_source_at(entity->source, entity->start + at, &last, 1, err) < 0)
+		return -1;
+	if ((last & (0xffu >> used)) == 0)
 		return 0;
 	return lm_model_finding(entity->model, err, "blob %s: bits after the last value are set",
 	    lm_shown(path, blob->path));
@@ -44,6 +51,34 @@ check_length(struct lm_entity *entity, struct lm_entity_blob *blob, const struct
 	return check_padding(entity, blob, want, err);
 }
 
+/*
+ * The weight in a file that is read by windows; where it begins within a byte its blob is read now: it
+ * is of a type of a few bits, and small.
+ */
+static int
+look(struct lm_entity *entity, struct lm_weight *w, const struct lm_entity_blob *blob,
+    struct loom_error *err)
+{
+	struct lm_shape flat = { .rank = 1, .dim = { w->first + w->count } };
+	struct lm_view *view;
+	unsigned char *data;
+
+	if (w->first * blob->dtype->bits % 8 != 0 || w->count * blob->dtype->bits % 8 != 0) {
+		data = lm_arena_alloc(&entity->model->arena, (size_t)blob->length, 1, err);
+		w->data = data;
+		return data == NULL ? -1
+				    : lm_source_at(entity->source, entity->start + blob->offset,
+					  data, (size_t)blob->length, err);
+	}
+	view = lm_arena_alloc(&entity->model->arena, 1, sizeof(*view), err);
+	if (view == NULL || lm_view_whole(view, entity->source, entity->start + blob->offset,
+				blob->dtype, NULL, &flat, err) < 0)
+		return -1;
+	lm_view_narrow(view, 0, w->first, w->count);
+	w->view = view;
+	return 0;
+}
+
 /* A slot of a blob, behind first elements of others. */
 static int
 put(struct lm_entity *entity, struct lm_node *node, size_t slot, const struct lm_entity_blob *blob,
@@ -54,8 +89,11 @@ put(struct lm_entity *entity, struct lm_node *node, size_t slot, const struct lm
 	if (lm_node_put(node, slot, blob->dtype, blob->scale, err) < 0)
 		return -1;
 	w->first = first;
-	if (!entity->bare)
-		w->data = entity->payload + blob->offset;
+	if (entity->bare)
+		return 0;
+	if (entity->payload == NULL)
+		return look(entity, w, blob, err);
+	w->data = entity->payload + blob->offset;
 	return 0;
 }
 

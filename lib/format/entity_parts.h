@@ -166,6 +166,9 @@ struct lm_entity {
 	json_t *root, *bridge; /* bridge: NULL where there is none */
 	const unsigned char *payload;
 	int bare; /* the header alone is read: no weight has data */
+	/* payload is NULL: it is read by windows, from start on */
+	struct lm_source *source;
+	uint64_t start;
 	size_t payload_size;
 	size_t n_cells, n_blobs;
 	struct lm_entity_cell *cells; /* by flat index */
@@ -182,8 +185,10 @@ struct lm_entity_document {
 	int bridge; /* it has the section */
 	unsigned char *head;
 	size_t head_size;
-	const unsigned char *payload;
+	const unsigned char *payload; /* or NULL: in source, from start on */
 	size_t payload_size;
+	struct lm_source *source;
+	uint64_t start;
 };
 
 /* The document of a model that came from a checkpoint or was given an info; NULL. */

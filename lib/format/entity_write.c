@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "format/lower.h"
-#include "format/weight.h"
+#include "layer/weight.h"
 #include "num/bytes.h"
 
 struct lm_entity_writer {
@@ -225,7 +225,7 @@ write_piece(struct lm_entity_writer *w, const struct lm_piece *piece, struct loo
 	const unsigned char *bytes;
 	int r = -1;
 
-	if (weight->data == NULL && weight->bytes > 0)
+	if (!lm_weight_there(weight) && weight->bytes > 0)
 		return lm_fail(err, LOOM_EARG, "node %s: its %s has no data", piece->node->name,
 		    piece->node->op->slots[piece->slot].name);
 	if (weight->bytes == 0)
@@ -250,6 +250,27 @@ write_weights(struct lm_entity_writer *w, struct loom_error *err)
 	return lm_entity_end(w, err);
 }
 
+/* The bytes after the header as they were read. */
+static int
+copy_payload(const struct lm_entity_document *document, struct lm_sink *sink,
+    struct loom_error *err)
+{
+	uint64_t done, n;
+	char piece[1 << 16];
+
+	if (document->payload != NULL || document->payload_size == 0)
+		return lm_sink_write(sink, document->payload, document->payload_size, err);
+	for (done = 0; done < document->payload_size; done += n) {
+		n = document->payload_size - done;
+		n = n < sizeof(piece) ? n : sizeof(piece);
+		if (lm_source_at(document->source, document->start + done, piece, (size_t)n, err) <
+			0 ||
+		    lm_sink_write(sink, piece, (size_t)n, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int
 lm_entity_save(const struct loom_model *model, struct lm_sink *sink, enum lm_entity_how how,
     struct loom_error *err)
@@ -262,7 +283,7 @@ lm_entity_save(const struct loom_model *model, struct lm_sink *sink, enum lm_ent
 	    (how == LM_ENTITY_FULL || (how == LM_ENTITY_PLAIN && !document->bridge))) {
 		if (lm_sink_write(sink, document->head, document->head_size, err) < 0)
 			return -1;
-		return lm_sink_write(sink, document->payload, document->payload_size, err);
+		return copy_payload(document, sink, err);
 	}
 	if (lm_entity_begin(&w, model, sink, how, err) < 0)
 		return -1;

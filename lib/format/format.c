@@ -40,7 +40,7 @@ readable(char *dst, size_t size, enum lm_holds holds)
 
 	dst[0] = '\0';
 	for (i = 0; i < ROWS && used < size; i++)
-		if (table[i]->holds == holds && (table[i]->can & LM_READ))
+		if ((table[i]->holds & holds) && (table[i]->can & LM_READ))
 			used += (size_t)snprintf(dst + used, size - used, "%s%s",
 			    used > 0 ? ", " : "", table[i]->name);
 	return dst;
@@ -90,7 +90,7 @@ lm_format_sniff(struct lm_source *s, enum lm_holds holds, struct loom_error *err
 
 	if (lm_format_of(s, &of, err) < 0)
 		return NULL;
-	if (of != NULL && of->holds == holds && (of->can & LM_READ))
+	if (of != NULL && (of->holds & holds) && (of->can & LM_READ))
 		return of;
 	(void)fail_unknown(s, holds, of, err);
 	return NULL;

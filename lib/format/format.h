@@ -5,24 +5,40 @@
 #ifndef FORMAT_FORMAT_H
 #define FORMAT_FORMAT_H
 
+#include "base/place.h"
 #include "base/sink.h"
 #include "model/model.h"
 
-enum { LM_READ = 1, LM_WRITE = 2, LM_PIPE = 4 };
-enum lm_holds { LM_HOLDS_MODEL, LM_HOLDS_TENSORS };
+enum { LM_READ = 1, LM_WRITE = 2, LM_PIPE = 4, LM_EXPORT = 8 };
+enum lm_holds { LM_HOLDS_MODEL = 1, LM_HOLDS_TENSORS = 2 }; /* bits: a format may hold either */
 enum { LM_SNIFF = 512 }; /* bytes that a sniffer is shown, if there are so many */
 
 struct loom_tensors;
 
+/* A network on its way into files for another engine. */
+struct lm_export {
+	const struct loom_model *model;
+	const struct loom_export_options *options;
+	struct lm_place *place; /* where the files appear together, if all goes well */
+	struct lm_buf *notes;	/* lines for standard error: what is lost, a tensor each */
+	struct lm_arena *arena;
+};
+
 struct lm_format_ops {
 	const char *name;
 	const char *about;
-	enum lm_holds holds;
+	unsigned holds; /* of enum lm_holds */
 	unsigned can;
 	int (*sniff)(const unsigned char *head, size_t len); /* 0 no .. 100 certain */
 	/* models: the graph, with weights pointing into the source, which the model then owns */
 	int (*read)(struct loom_model *, struct lm_source *, struct loom_error *);
 	int (*write)(const struct loom_model *, struct lm_sink *, struct loom_error *);
+	/* a directory: does it look like one of these?  its graph; weights point into model->files */
+	int (*sniff_directory)(const char *path);
+	int (*read_directory)(struct loom_model *, const char *path, struct loom_error *);
+	/* for another engine: LM_EXPORT; the result is a directory */
+	int directory;
+	int (*export)(struct lm_export *, struct loom_error *);
 	/* tensors: see format/tensors.h */
 	int (*index)(struct loom_tensors *, struct loom_error *);
 	int (*write_tensors)(struct lm_sink *, const struct loom_tensor *, size_t n,
@@ -41,7 +57,7 @@ int lm_format_of(struct lm_source *, const struct lm_format_ops **,
 const struct lm_format_ops *lm_format_sniff(struct lm_source *, enum lm_holds, struct loom_error *);
 
 /* What loom_model_open does with a source that is open; takes it over, also on failure. */
-int lm_checkpoint_open(struct loom_model **, struct lm_source *,
+int lm_checkpoint_open(struct loom_model **, struct lm_source *, const struct loom_open_options *,
     struct loom_error *) LOOM_MUST_CHECK;
 
 #endif

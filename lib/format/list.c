@@ -155,7 +155,7 @@ format_row(FILE *out, size_t i, int json)
 
 	if (f == NULL)
 		return 0;
-	holds = f->holds == LM_HOLDS_MODEL ? "model" : "tensors";
+	holds = f->holds & LM_HOLDS_MODEL ? "model" : "tensors";
 	reads = f->can & LM_READ ? "read" : "";
 	writes = f->can & LM_WRITE ? "write" : "";
 	if (json)

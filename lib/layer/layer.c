@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "layer/weight.h"
 #include "num/bytes.h"
 
 #define LAYER(name) extern const struct lm_layer_ops lm_layer_##name;
@@ -237,13 +238,19 @@ lm_axis(const struct lm_shaping *s, size_t input, int64_t axis, unsigned *out,
 static const lm_f32u *
 as_f32(struct lm_preparing *p, const struct lm_weight *w, struct loom_error *err)
 {
+	const unsigned char *bytes = w->data;
+	uint64_t first = w->data != NULL ? w->first : 0;
 	float *values;
 
+	if (bytes == NULL)
+		bytes = lm_weight_bytes(w, p->arena, err);
+	if (bytes == NULL)
+		return NULL;
 	if (w->dtype == lm_dtype_get(LM_F32) && lm_little_endian())
-		return (const lm_f32u *)w->data + w->first;
+		return (const lm_f32u *)bytes + first;
 	values = lm_arena_alloc(p->arena, (size_t)w->count, sizeof(*values), err);
 	if (values != NULL)
-		w->dtype->to_f32(values, w->data, (size_t)w->first, (size_t)w->count, w->scale);
+		w->dtype->to_f32(values, bytes, (size_t)first, (size_t)w->count, w->scale);
 	return values;
 }
 
@@ -252,17 +259,18 @@ static const void *
 as_stored(struct lm_preparing *p, const struct lm_weight *w, struct loom_error *err)
 {
 	size_t i, size = w->dtype->bits / 8;
+	const unsigned char *bytes = lm_weight_bytes(w, p->arena, err);
 	unsigned char *values = lm_arena_alloc(p->arena, (size_t)w->count, size, err);
 	uint64_t v;
 
-	if (values == NULL)
+	if (values == NULL || bytes == NULL)
 		return NULL;
 	for (i = 0; size == 8 && i < w->count; i++) {
-		v = lm_get_u64(w->data + 8 * i);
+		v = lm_get_u64(bytes + 8 * i);
 		memcpy(values + 8 * i, &v, 8);
 	}
 	if (size == 1 && w->count > 0)
-		memcpy(values, w->data, (size_t)w->count);
+		memcpy(values, bytes, (size_t)w->count);
 	return values;
 }
 

@@ -6,7 +6,7 @@
 #define LAYER_LAYER_H
 
 #include "base/pool.h"
-#include "layer/shape.h"
+#include "layer/view.h"
 #include "num/kernel.h"
 
 enum { LM_PARAMS = 24, LM_SLOTS = 16, LM_MANY = 65535 };
@@ -54,6 +54,7 @@ struct lm_slot {
 struct lm_weight {
 	const struct lm_dtype *dtype; /* NULL: the slot is not there */
 	const unsigned char *data;    /* NULL until it is read; owned by the model */
+	const struct lm_view *view;   /* where data is NULL: in a file that is read by windows */
 	uint64_t first;		      /* elements of data before the slot's own */
 	uint64_t count, bytes;	      /* of the slot alone */
 	float scale;		      /* of dtypes that have one, else 1 */

@@ -26,11 +26,15 @@ lm_model_new(struct loom_model **out, const char *name, struct loom_error *err)
 void
 loom_model_free(struct loom_model *m)
 {
+	size_t i;
+
 	if (m == NULL)
 		return;
 	if (m->document != NULL)
 		m->document_free(m->document);
 	lm_source_free(m->source);
+	for (i = 0; i < m->n_files; i++)
+		lm_source_free(m->files[i]);
 	lm_arena_release(&m->arena);
 	lm_free(m);
 }
@@ -47,6 +51,20 @@ grow(struct loom_model *m, void *old, size_t n, size_t size, struct loom_error *
 	if (p != NULL && n > 0)
 		memcpy(p, old, n * size);
 	return p;
+}
+
+int
+lm_model_add_file(struct loom_model *m, struct lm_source *source, struct loom_error *err)
+{
+	struct lm_source **files = grow(m, m->files, m->n_files, sizeof(*files), err);
+
+	if (files == NULL) {
+		lm_source_free(source);
+		return -1;
+	}
+	m->files = files;
+	m->files[m->n_files++] = source;
+	return 0;
 }
 
 static int

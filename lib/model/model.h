@@ -24,6 +24,7 @@ struct lm_value_info { /* one name space: inputs and what nodes make */
 
 struct loom_model {
 	struct lm_arena arena;
+	struct loom_open_options how; /* it was opened: strings are the caller's meanwhile */
 	const char *name;   /* where it came from, for messages */
 	const char *title;  /* the network's own name, or NULL */
 	const char *planet; /* or NULL */
@@ -35,6 +36,8 @@ struct loom_model {
 	size_t n_findings;
 	const char **findings;	  /* what loads but is not sound, a line each */
 	struct lm_source *source; /* the bytes that weights point into, or NULL; owned */
+	size_t n_files;
+	struct lm_source **files; /* more of them; owned */
 	/* The document it was read from, of a format that keeps what it does not understand. */
 	void *document;
 	void (*document_free)(void *);
@@ -74,6 +77,9 @@ struct lm_node *lm_model_find(const struct loom_model *, const char *node);
 int lm_model_check(struct loom_model *, struct loom_error *) LOOM_MUST_CHECK;
 int lm_model_finding(struct loom_model *, struct loom_error *, const char *fmt, ...)
     LM_PRINTF(3, 4) LOOM_MUST_CHECK;
+
+/* The model takes the source over, also on failure: weights may point into it. */
+int lm_model_add_file(struct loom_model *, struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
 
 /* The most inputs or outputs that a node has, at least 1. */
 size_t lm_model_widest(const struct loom_model *);

@@ -1,11 +1,13 @@
 /*
- * run: one execution of a model.  Weights are prepared when the run is made; shapes are planned when
- * they first appear, and memory for values is reused as soon as their last reader is done.
+ * run: one execution of a model.  Weights are prepared when the run is made, or one node's at a time
+ * where the model is read by windows; shapes are planned when they first appear, and memory for values
+ * is reused as soon as their last reader is done.
  */
 #include "model/run.h"
 
 #include <string.h>
 
+#include "layer/weight.h"
 #include "model/convert.h"
 #include "num/bytes.h"
 #include "num/fpenv.h"
@@ -19,17 +21,17 @@ struct buffer {
 /* ---- birth ---- */
 
 static int
-prepare_node(struct loom_run *run, size_t i, struct loom_error *err)
+prepare_node(struct loom_run *run, size_t i, struct lm_arena *arena, struct loom_error *err)
 {
 	const struct lm_node *n = run->model->nodes[i];
-	struct lm_preparing p = { n, NULL, run->kernels, &run->arena };
+	struct lm_preparing p = { n, NULL, run->kernels, arena };
 	size_t k;
 
 	for (k = 0; k < LM_SLOTS; k++)
-		if (n->weight[k].dtype != NULL && n->weight[k].data == NULL)
+		if (n->weight[k].dtype != NULL && !lm_weight_there(&n->weight[k]))
 			return lm_fail(err, LOOM_EFORMAT, "node %s (%s): %s has no data", n->name,
 			    n->op->name, n->op->slots[k].name);
-	p.slot = lm_arena_alloc(&run->arena, LM_SLOTS, sizeof(*p.slot), err);
+	p.slot = lm_arena_alloc(arena, LM_SLOTS, sizeof(*p.slot), err);
 	if (p.slot == NULL)
 		return -1;
 	run->prepared[i] = p.slot;
@@ -52,8 +54,8 @@ prepare(struct loom_run *run, int jobs, struct loom_error *err)
 	if (run->counts == NULL || run->room == NULL || run->prepared == NULL ||
 	    run->given == NULL || run->wanted == NULL)
 		return -1;
-	for (i = 0; i < m->n_nodes; i++)
-		if (prepare_node(run, i, err) < 0)
+	for (i = 0; i < m->n_nodes && !run->passing; i++)
+		if (prepare_node(run, i, &run->arena, err) < 0)
 			return -1;
 	return 0;
 }
@@ -82,6 +84,7 @@ loom_run_new(struct loom_run **out, const struct loom_model *m, int jobs, struct
 	if (run == NULL)
 		return -1;
 	run->model = m;
+	run->passing = m->how.windows;
 	lm_fpenv_set(&saved); /* threads inherit it */
 	fit = look_at_machine(run, err);
 	r = fit < 0 ? -1 : prepare(run, jobs, err);
@@ -102,6 +105,7 @@ loom_run_free(struct loom_run *run)
 	lm_pool_free(run->pool);
 	lm_past_release(&run->past);
 	lm_arena_release(&run->pieces);
+	lm_arena_release(&run->turn);
 	lm_arena_release(&run->memory);
 	lm_arena_release(&run->arena);
 	lm_free(run);
@@ -377,21 +381,30 @@ place_scratch(struct loom_run *run, struct loom_error *err)
 	return run->work != NULL ? 0 : -1;
 }
 
-/* Forms of weights that pay for these shapes; they stay when shapes change. */
+/* Forms of a node's weights that pay for these shapes; they stay when shapes change. */
+static int
+suit_node(struct loom_run *run, size_t i, struct lm_arena *arena, struct loom_error *err)
+{
+	struct lm_matrix *w;
+	size_t k;
+
+	for (k = 0; k < LM_SLOTS; k++) {
+		w = &run->prepared[i][k].matrix;
+		if (w->rows != NULL && run->needs[i].rows[k] > 0 &&
+		    lm_matrix_suit(w, run->needs[i].rows[k], run->kernels, arena, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 suit_weights(struct loom_run *run, struct loom_error *err)
 {
-	size_t i, k;
-	struct lm_matrix *w;
+	size_t i;
 
-	for (i = 0; i < run->model->n_nodes; i++)
-		for (k = 0; k < LM_SLOTS; k++) {
-			w = &run->prepared[i][k].matrix;
-			if (w->rows != NULL && run->needs[i].rows[k] > 0 &&
-			    lm_matrix_suit(w, run->needs[i].rows[k], run->kernels, &run->arena,
-				err) < 0)
-				return -1;
-		}
+	for (i = 0; i < run->model->n_nodes && !run->passing; i++)
+		if (suit_node(run, i, &run->arena, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -472,6 +485,24 @@ run_node(struct loom_run *run, size_t i, struct loom_error *err)
 	return n->op->forward(&call, err);
 }
 
+/* The same with weights that are there only meanwhile. */
+static int
+take_turn(struct loom_run *run, size_t i, struct loom_error *err)
+{
+	int r;
+
+	if (!run->passing)
+		return run_node(run, i, err);
+	r = prepare_node(run, i, &run->turn, err);
+	if (r == 0)
+		r = suit_node(run, i, &run->turn, err);
+	if (r == 0)
+		r = run_node(run, i, err);
+	run->prepared[i] = NULL;
+	lm_arena_release(&run->turn);
+	return r;
+}
+
 static void
 seal(struct loom_run *run, size_t value)
 {
@@ -513,7 +544,7 @@ forward(struct loom_run *run, struct loom_error *err)
 	if (convert_inputs(run, err) < 0 || convert_fed(run, err) < 0)
 		return -1;
 	for (i = 0; i < m->n_nodes; i++)
-		if (run_node(run, i, err) < 0)
+		if (take_turn(run, i, err) < 0)
 			return -1;
 	run->past.before += run->past.piece;
 	seal_results(run);

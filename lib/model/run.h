@@ -22,6 +22,9 @@ struct loom_run {
 	int whole;
 	uint64_t plans;
 	struct lm_arena arena;
+	/* Weights are read for each node when its turn comes, into here, and not kept. */
+	int passing;
+	struct lm_arena turn;
 	/* the present plan */
 	struct lm_arena memory;
 	struct lm_shape *planned; /* input shapes that it is for; NULL: no plan */

@@ -12,7 +12,7 @@
 #include "format/entity.h"
 #include "format/entity_parts.h"
 #include "format/format.h"
-#include "format/weight.h"
+#include "layer/weight.h"
 
 #define FIXTURES "fixtures/entity/"
 

@@ -1,0 +1,346 @@
+/* outgoing: a tensor on its way into a file of another engine. */
+#include "format/outgoing.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "num/bytes.h"
+
+enum { PIECE = 1 << 16 }; /* values that are narrowed at a time; whole blocks of any kind */
+
+/* ---- making ---- */
+
+const struct lm_dtype *
+lm_outgoing_dtype(const struct lm_weight *w)
+{
+	static const enum lm_dtype_id kept[] = { LM_F32, LM_F16, LM_BF16, LM_I64, LM_BOOL };
+	size_t i;
+
+	for (i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+		if (w->dtype == lm_dtype_get(kept[i]))
+			return w->dtype;
+	return lm_dtype_get(LM_F32);
+}
+
+static int
+too_large(const char *name, struct loom_error *err)
+{
+	char shown[LM_SHOWN];
+
+	return lm_fail(err, LOOM_EUNSUPPORTED, "tensor %s: more than 2^63 bytes",
+	    lm_shown(shown, name));
+}
+
+int
+lm_outgoing_as(struct lm_outgoing *t, const struct lm_dtype *dtype, const struct lm_quant *quant,
+    struct loom_error *err)
+{
+	struct lm_shape s = { .dtype = dtype, .rank = t->rank };
+	uint64_t count, row = t->rank > 0 ? t->shape[t->rank - 1] : 1;
+	char shown[LM_SHOWN];
+
+	memcpy(s.dim, t->shape, sizeof(s.dim));
+	t->dtype = quant != NULL ? lm_dtype_get(LM_F32) : dtype;
+	t->quant = quant;
+	if (quant != NULL && row % quant->values != 0)
+		return lm_fail(err, LOOM_EUNSUPPORTED,
+		    "tensor %s: rows of %llu values, %s takes %u at a time", lm_shown(shown, t->name),
+		    (unsigned long long)row, quant->name, quant->values);
+	if (lm_shape_count(&s, &count) < 0 || count > INT64_MAX / 16 ||
+	    (quant != NULL ? lm_quant_bytes(quant, count, &t->bytes)
+			   : lm_dtype_bytes(dtype, count, &t->bytes)) < 0)
+		return too_large(t->name, err);
+	return 0;
+}
+
+int
+lm_outgoing_begin(struct lm_outgoing *t, struct lm_arena *arena, const char *name,
+    const struct lm_dtype *dtype, const struct lm_shape *shape, size_t n, struct loom_error *err)
+{
+	memset(t, 0, sizeof(*t));
+	t->name = lm_arena_string(arena, name, err);
+	t->strands = lm_arena_alloc(arena, n, sizeof(*t->strands), err);
+	if (t->name == NULL || t->strands == NULL)
+		return -1;
+	t->rank = shape->rank;
+	memcpy(t->shape, shape->dim, sizeof(t->shape));
+	return lm_outgoing_as(t, dtype, NULL, err);
+}
+
+struct lm_strand *
+lm_outgoing_add(struct lm_outgoing *t, const struct lm_node *node, size_t slot,
+    struct loom_error *err)
+{
+	struct lm_strand *s = &t->strands[t->n_strands];
+	struct lm_shape shape;
+
+	if (lm_slot_shape(node, slot, &shape, err) < 0)
+		return NULL;
+	if (shape.rank > LM_VIEW_RANK) {
+		(void)lm_fail(err, LOOM_EUNSUPPORTED, "node %s: a weight of %u axes", node->name,
+		    shape.rank);
+		return NULL;
+	}
+	s->weight = &node->weight[slot];
+	while (s->weight->same != NULL)
+		s->weight = s->weight->same;
+	lm_view_reshape(&s->order, shape.rank, shape.dim);
+	t->n_strands++;
+	return s;
+}
+
+int
+lm_outgoing_slot(struct lm_outgoing *t, struct lm_arena *arena, const char *name,
+    const struct lm_node *node, size_t slot, struct loom_error *err)
+{
+	struct lm_shape shape;
+
+	if (lm_slot_shape(node, slot, &shape, err) < 0 ||
+	    lm_outgoing_begin(t, arena, name, lm_outgoing_dtype(&node->weight[slot]), &shape, 1,
+		err) < 0)
+		return -1;
+	return lm_outgoing_add(t, node, slot, err) != NULL ? 0 : -1;
+}
+
+/* ---- narrowing ---- */
+
+struct narrow {
+	const struct lm_outgoing *to;
+	struct lm_loss *loss; /* or NULL */
+	struct lm_sink *sink; /* or NULL: */
+	unsigned char *memory;
+};
+
+static int
+put(struct narrow *n, const void *p, size_t size, struct loom_error *err)
+{
+	if (n->sink != NULL)
+		return lm_sink_write(n->sink, p, size, err);
+	memcpy(n->memory, p, size);
+	n->memory += size;
+	return 0;
+}
+
+/* The distance between neighbours of the written type around v. */
+static double
+spacing(const struct lm_outgoing *to, float v)
+{
+	int half = to->dtype == lm_dtype_get(LM_F16), exponent;
+
+	(void)frexp((double)v, &exponent);
+	if (half)
+		return ldexp(1, (exponent > -13 ? exponent : -13) - 11);
+	return ldexp(1, (exponent > -125 ? exponent : -125) - 8);
+}
+
+static void
+count_loss(struct lm_loss *l, const struct lm_outgoing *to, float was, float is)
+{
+	float least = to->dtype == lm_dtype_get(LM_F16) ? 0x1p-14f : 0x1p-126f;
+	double d;
+
+	l->count++;
+	if (lm_bits32(was) == lm_bits32(is) || (isnan(was) && isnan(is)))
+		return;
+	l->changed++;
+	if (isinf(is) && !isinf(was)) {
+		l->overflow++;
+		return;
+	}
+	d = fabs((double)is - (double)was);
+	l->most_abs = d > l->most_abs ? d : l->most_abs;
+	if (is == 0 && was != 0)
+		l->underflow++;
+	else if (to->quant == NULL && fabsf(is) < least)
+		l->flushed++;
+	if (to->quant == NULL)
+		l->most_ulp = fmax(l->most_ulp, d / spacing(to, was));
+}
+
+static int
+put_halves(struct narrow *n, const float *v, size_t count, struct loom_error *err)
+{
+	int half = n->to->dtype == lm_dtype_get(LM_F16);
+	unsigned char out[2 * 1024];
+	uint16_t code;
+	size_t i, k;
+
+	for (; count > 0; count -= k, v += k) {
+		k = count < 1024 ? count : 1024;
+		for (i = 0; i < k; i++) {
+			code = half ? lm_f16_encode(v[i]) : lm_bf16_encode(v[i]);
+			lm_put_u16(out + 2 * i, code);
+			if (n->loss != NULL)
+				count_loss(n->loss, n->to, v[i],
+				    half ? lm_f16_decode(code) : lm_bf16_decode(code));
+		}
+		if (put(n, out, 2 * k, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+put_blocks(struct narrow *n, const float *v, size_t count, struct loom_error *err)
+{
+	const struct lm_quant *q = n->to->quant;
+	unsigned char block[512];
+	float back[256];
+	char shown[LM_SHOWN];
+	size_t i;
+
+	for (; count >= q->values; count -= q->values, v += q->values) {
+		for (i = 0; i < q->values; i++)
+			if (!isfinite(v[i]))
+				return lm_fail(err, LOOM_EUNSUPPORTED,
+				    "tensor %s: holds NaN or infinity, which %s cannot",
+				    lm_shown(shown, n->to->name), q->name);
+		q->encode(block, v, 1);
+		q->decode(back, block, 1);
+		for (i = 0; n->loss != NULL && i < q->values; i++)
+			count_loss(n->loss, n->to, v[i], back[i]);
+		if (put(n, block, q->bytes, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+put_floats(struct narrow *n, const float *v, size_t count, struct loom_error *err)
+{
+	unsigned char out[4 * 1024];
+	size_t i, k;
+
+	if (n->to->quant != NULL)
+		return put_blocks(n, v, count, err);
+	if (n->to->dtype != lm_dtype_get(LM_F32))
+		return put_halves(n, v, count, err);
+	if (lm_little_endian())
+		return put(n, v, count * sizeof(*v), err);
+	for (; count > 0; count -= k, v += k) {
+		k = count < 1024 ? count : 1024;
+		for (i = 0; i < k; i++)
+			lm_put_f32(out + 4 * i, v[i]);
+		if (put(n, out, 4 * k, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- strands ---- */
+
+/* The slot's values in the strand's order, packed, in the arena: of its own dtype. */
+static const unsigned char *
+ordered(const struct lm_strand *s, struct lm_arena *arena, struct loom_error *err)
+{
+	const unsigned char *bytes = lm_weight_bytes(s->weight, arena, err);
+	struct lm_view order = s->order;
+	unsigned char *to;
+
+	if (bytes == NULL ||
+	    (order.first == 0 && lm_view_packed(&order) && lm_view_count(&order) == s->weight->count))
+		return bytes;
+	order.dtype = s->weight->dtype;
+	if (order.dtype->bits < 8) {
+		(void)lm_fail(err, LOOM_EUNSUPPORTED, "%s values in another order",
+		    order.dtype->name);
+		return NULL;
+	}
+	to = lm_arena_alloc(arena, (size_t)lm_view_count(&order), order.dtype->bits / 8, err);
+	if (to != NULL)
+		lm_view_gather(&order, bytes, to);
+	return to;
+}
+
+/* As many values as asked for, a piece at a time. */
+static int
+put_decoded(struct narrow *n, const struct lm_weight *w, const unsigned char *bytes, uint64_t count,
+    struct loom_error *err)
+{
+	uint64_t done, k;
+	float *values = lm_alloc(PIECE, sizeof(*values), err);
+	int r = values != NULL ? 0 : -1;
+
+	for (done = 0; r == 0 && done < count; done += k) {
+		k = count - done < PIECE ? count - done : PIECE;
+		w->dtype->to_f32(values, bytes, (size_t)done, (size_t)k, w->scale);
+		r = put_floats(n, values, (size_t)k, err);
+	}
+	lm_free(values);
+	return r;
+}
+
+static int
+put_strand(struct narrow *n, const struct lm_strand *s, struct loom_error *err)
+{
+	struct lm_arena arena = { 0 };
+	const unsigned char *bytes;
+	uint64_t count, i;
+	int r = 0;
+
+	if (s->weight == NULL) {
+		for (i = 0; r == 0 && i < s->count; i++)
+			r = put_floats(n, &s->value, 1, err);
+		return r;
+	}
+	count = lm_view_count(&s->order);
+	bytes = count > 0 ? ordered(s, &arena, err) : NULL;
+	if (count == 0)
+		r = 0;
+	else if (bytes == NULL)
+		r = -1;
+	else if (n->to->quant == NULL && s->weight->dtype == n->to->dtype)
+		r = put(n, bytes, (size_t)(count * n->to->dtype->bits / 8), err);
+	else
+		r = put_decoded(n, s->weight, bytes, count, err);
+	lm_arena_release(&arena);
+	return r;
+}
+
+static int
+put_all(struct narrow *n, struct loom_error *err)
+{
+	size_t i;
+
+	if (n->to->data != NULL)
+		return put(n, n->to->data, (size_t)n->to->bytes, err);
+	for (i = 0; i < n->to->n_strands; i++)
+		if (put_strand(n, &n->to->strands[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+int
+lm_outgoing_write(const struct lm_outgoing *t, struct lm_sink *sink, struct lm_loss *loss,
+    struct loom_error *err)
+{
+	struct narrow n = { t, loss, sink, NULL };
+
+	return put_all(&n, err);
+}
+
+int
+lm_outgoing_copy(const struct lm_outgoing *t, void *dst, struct lm_loss *loss,
+    struct loom_error *err)
+{
+	struct narrow n = { t, loss, NULL, dst };
+
+	return put_all(&n, err);
+}
+
+int
+lm_loss_note(const struct lm_loss *l, const struct lm_outgoing *t, const struct lm_dtype *from,
+    struct lm_buf *notes, struct loom_error *err)
+{
+	char shown[LM_SHOWN], ulp[40] = "";
+
+	if (t->quant == NULL)
+		(void)snprintf(ulp, sizeof(ulp), ", %.3g ULP", l->most_ulp);
+	return lm_buf_printf(notes, err,
+	    "tensor %s: %s to %s: %llu of %llu values change, by at most %.3g%s; overflow %llu, "
+	    "underflow %llu, subnormal %llu\n",
+	    lm_shown(shown, t->name), from->name, t->quant != NULL ? t->quant->name : t->dtype->name,
+	    (unsigned long long)l->changed, (unsigned long long)l->count, l->most_abs, ulp,
+	    (unsigned long long)l->overflow, (unsigned long long)l->underflow,
+	    (unsigned long long)l->flushed);
+}
