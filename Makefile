@@ -29,7 +29,7 @@ flags    = $(std) $(warn) $($(BUILD)) $(opt) -ffp-contract=off -fno-math-errno -
            $(threads) -Ilib $(paths) -DLOOM_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS)
 
 out      := build/$(notdir $(lastword $(CC)))-$(BUILD)
-common   := cmd/cmd.c cmd/completion.c
+common   := cmd/cmd.c cmd/completion.c cmd/engine.c
 lib_src  := $(wildcard lib/*/*.c)
 cmd_src  := $(filter-out $(common),$(wildcard cmd/*.c))
 unit_src := $(wildcard test/unit/*.c)

@@ -332,6 +332,17 @@ cmd_real(struct cmd *cmd, const char *text, double least, double most)
 }
 
 void
+cmd_notes(struct cmd *cmd, char *text)
+{
+	char *end;
+
+	for (; text != NULL && (end = strchr(text, '\n')) != NULL; text = end + 1) {
+		*end = '\0';
+		cmd_warn(cmd, "%s", text);
+	}
+}
+
+void
 cmd_binary_out(struct cmd *cmd)
 {
 	if (isatty(STDOUT_FILENO))

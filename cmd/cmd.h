@@ -70,6 +70,17 @@ int cmd_misuse(struct cmd *, const char *format, ...) __attribute__((format(prin
 /* One line on standard error, headed by the program's name. */
 void cmd_warn(struct cmd *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same for each line of text, which is cut up; text may be NULL. */
+void cmd_notes(struct cmd *, char *text);
+
+/* An engine of `python3 -m planetbridging run` that looks at exported files: see loom_export_options. */
+struct cmd_engine {
+	struct cmd *cmd;
+	const char *name;
+};
+int cmd_engine_verify(void *engine, const char *path, const struct loom_tensor *inputs,
+    size_t n_inputs, const struct loom_tensor *outputs, size_t n_outputs, struct loom_error *);
+
 /* Ends the program with EXIT_USAGE if standard output, about to get binary data, is a terminal. */
 void cmd_binary_out(struct cmd *);
 

@@ -101,17 +101,6 @@ refuse_terminal(void *cmd)
 	cmd_binary_out(cmd);
 }
 
-static void
-print_notes(struct cmd *cmd, char *notes)
-{
-	char *end;
-
-	for (; notes != NULL && (end = strchr(notes, '\n')) != NULL; notes = end + 1) {
-		*end = '\0';
-		cmd_warn(cmd, "%s", notes);
-	}
-}
-
 int
 main(int argc, char **argv)
 {
@@ -130,7 +119,7 @@ main(int argc, char **argv)
 	o.progress = cmd_progress;
 	o.context = &cmd;
 	failed = loom_stream("-", &o, &done, &err) < 0;
-	print_notes(&cmd, done.notes);
+	cmd_notes(&cmd, done.notes);
 	if (done.response != NULL)
 		fputs(done.response, stdout);
 	status = cmd_finish(&cmd, done.status, &err);

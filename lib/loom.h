@@ -211,9 +211,14 @@ struct loom_export_options {
 	const char *output;	 /* the file or directory that appears; NULL: standard output */
 	const char *dtype;	 /* narrower weights: "f16", "bf16", "q8_0" ...; NULL: as they are */
 	const char *tokenizer;	 /* a tokenizer.json, or the directory it is in */
-	const char *verify_with; /* an engine that runs the file, too, before it appears */
 	int opset;		 /* of ONNX; 0: 17 */
-	void (*progress)(void *context, uint64_t done, uint64_t total);
+	/*
+	 * Told of the file before it appears, with made-up inputs and what the network makes of them: 0
+	 * lets it appear, 1 does not, -1 is a failure.  Or NULL.
+	 */
+	int (*verify)(void *context, const char *path, const struct loom_tensor *inputs,
+	    size_t n_inputs, const struct loom_tensor *outputs, size_t n_outputs,
+	    struct loom_error *);
 	void *context;
 };
 

@@ -46,6 +46,18 @@ void lm_entity_free(struct lm_entity_writer *);
 int lm_entity_save(const struct loom_model *, struct lm_sink *, enum lm_entity_how,
     struct loom_error *) LOOM_MUST_CHECK;
 
+/*
+ * The JSON of the header: as it was read, or as it would be written.  For files of other kinds, which keep
+ * it beside the network.
+ */
+int lm_entity_text(const struct loom_model *, struct lm_buf *, struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * Write the checkpoint with this header and the weights of a network that was read from elsewhere: 1; 0,
+ * with the reason in why and nothing written, where the header is not of the same network; -1.
+ */
+int lm_entity_restore(const struct loom_model *, const char *text, size_t size, struct lm_sink *,
+    struct lm_buf *why, struct loom_error *) LOOM_MUST_CHECK;
+
 /* Something that Loom has no place for stands in the checkpoint that the model was read from. */
 int lm_entity_bridged(const struct loom_model *);
 /*

@@ -79,6 +79,22 @@ look(struct lm_entity *entity, struct lm_weight *w, const struct lm_entity_blob 
 	return 0;
 }
 
+/* Where the weight would be in a payload that is not there. */
+static int
+place(struct lm_entity *entity, struct lm_weight *w, const struct lm_entity_blob *blob,
+    struct loom_error *err)
+{
+	struct lm_view *view = lm_arena_alloc(&entity->model->arena, 1, sizeof(*view), err);
+
+	if (view == NULL)
+		return -1;
+	view->offset = blob->offset;
+	view->dtype = blob->dtype;
+	view->first = w->first;
+	w->view = view;
+	return 0;
+}
+
 /* A slot of a blob, behind first elements of others. */
 static int
 put(struct lm_entity *entity, struct lm_node *node, size_t slot, const struct lm_entity_blob *blob,
@@ -89,6 +105,8 @@ put(struct lm_entity *entity, struct lm_node *node, size_t slot, const struct lm
 	if (lm_node_put(node, slot, blob->dtype, blob->scale, err) < 0)
 		return -1;
 	w->first = first;
+	if (entity->placed)
+		return place(entity, w, blob, err);
 	if (entity->bare)
 		return 0;
 	if (entity->payload == NULL)

@@ -166,6 +166,7 @@ struct lm_entity {
 	json_t *root, *bridge; /* bridge: NULL where there is none */
 	const unsigned char *payload;
 	int bare; /* the header alone is read: no weight has data */
+	int placed; /* ... but a view of where in the payload it would be */
 	/* payload is NULL: it is read by windows, from start on */
 	struct lm_source *source;
 	uint64_t start;

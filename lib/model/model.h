@@ -33,6 +33,9 @@ struct loom_model {
 	struct lm_value_info *values;
 	struct lm_node **nodes;
 	size_t *outputs; /* values */
+	/* The header of the checkpoint that it was made from, where a file of another kind has it. */
+	const char *restore;
+	size_t restore_size;
 	size_t n_findings;
 	const char **findings;	  /* what loads but is not sound, a line each */
 	struct lm_source *source; /* the bytes that weights point into, or NULL; owned */

@@ -1,0 +1,305 @@
+/* same: are two networks one, node for node and weight for weight? */
+#include "model/same.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "layer/weight.h"
+#include "num/bytes.h"
+
+struct comparing {
+	const struct loom_model *a, *b;
+	struct lm_buf *why;
+	size_t *twin; /* the value of b that each value of a is */
+	struct lm_arena arena;
+};
+
+/* A line into why; always 0: they are not the same. */
+static int differ(struct comparing *c, struct loom_error *err, const char *fmt, ...)
+    LM_PRINTF(3, 4);
+
+static int
+differ(struct comparing *c, struct loom_error *err, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return lm_buf_str(c->why, text, err) < 0 ? -1 : 0;
+}
+
+/* ---- inputs ---- */
+
+static int
+same_dim(const struct lm_dim *a, const struct lm_dim *b)
+{
+	if (a->text == NULL || b->text == NULL)
+		return a->text == b->text && a->value == b->value;
+	return lm_dim_is_name(a->text) == lm_dim_is_name(b->text);
+}
+
+/* Where a has any leading extents, b may have some of its own there. */
+static int
+same_dims(const struct lm_input *a, const struct lm_input *b)
+{
+	size_t more, i;
+
+	if (b->dims.n < a->dims.n || (b->dims.n > a->dims.n && !a->any))
+		return 0;
+	more = b->dims.n - a->dims.n;
+	for (i = 0; i < a->dims.n; i++)
+		if (!same_dim(&a->dims.dim[i], &b->dims.dim[more + i]))
+			return 0;
+	return a->any || !b->any;
+}
+
+static int
+same_inputs(struct comparing *c, struct loom_error *err)
+{
+	const struct lm_input *x, *y;
+	char found[LM_SHAPE_TEXT], want[LM_SHAPE_TEXT];
+	size_t i;
+
+	if (c->a->n_inputs != c->b->n_inputs)
+		return differ(c, err, "%zu inputs, not %zu", c->b->n_inputs, c->a->n_inputs);
+	for (i = 0; i < c->a->n_inputs; i++) {
+		x = &c->a->inputs[i];
+		y = &c->b->inputs[i];
+		if (x->dtype != y->dtype || !same_dims(x, y))
+			return differ(c, err, "input %.80s is %s %.120s, not %s %.120s", x->name,
+			    y->dtype->name, lm_dims_text(found, &y->dims), x->dtype->name,
+			    lm_dims_text(want, &x->dims));
+		c->twin[x->tensor] = y->tensor;
+	}
+	return 1;
+}
+
+/* ---- nodes ---- */
+
+static int
+same_lists(enum lm_param_kind kind, const struct lm_dims *a, const struct lm_dims *b)
+{
+	size_t i;
+
+	if (a->n != b->n)
+		return 0;
+	for (i = 0; i < a->n; i++)
+		if (kind == LM_IS_DIMS ? !same_dim(&a->dim[i], &b->dim[i])
+				       : a->dim[i].value != b->dim[i].value)
+			return 0;
+	return 1;
+}
+
+static int
+same_param(const struct lm_param *p, const union lm_value *a, const union lm_value *b)
+{
+	switch (p->kind) {
+	case LM_IS_REAL:
+	case LM_IS_MAYBE:
+		return lm_bits64(a->real) == lm_bits64(b->real) ||
+		    (isnan(a->real) && isnan(b->real));
+	case LM_IS_INTS:
+	case LM_IS_DIMS:
+		return same_lists(p->kind, &a->dims, &b->dims);
+	default:
+		return a->i == b->i;
+	}
+}
+
+static int
+same_params(struct comparing *c, const struct lm_node *a, const struct lm_node *b,
+    struct loom_error *err)
+{
+	size_t i;
+
+	for (i = 0; i < lm_layer_params(a->op); i++)
+		if (!same_param(&a->op->params[i], &a->param[i], &b->param[i]))
+			return differ(c, err, "node %.80s (%s): its %s is another", a->name,
+			    a->op->name, a->op->params[i].key);
+	return 1;
+}
+
+static int
+same_wiring(struct comparing *c, const struct lm_node *a, const struct lm_node *b,
+    struct loom_error *err)
+{
+	size_t i, from;
+
+	if (a->n_in != b->n_in || a->n_out != b->n_out)
+		return differ(c, err, "node %.80s (%s): %zu inputs and %zu outputs, not %zu and %zu",
+		    a->name, a->op->name, b->n_in, b->n_out, a->n_in, a->n_out);
+	for (i = 0; i < a->n_in; i++) {
+		from = a->in[i] == LM_ABSENT ? LM_ABSENT : c->twin[a->in[i]];
+		if (from != b->in[i])
+			return differ(c, err, "node %.80s (%s): input %zu is %.80s, not %.80s",
+			    a->name, a->op->name, i,
+			    b->in[i] == LM_ABSENT ? "none" : c->b->values[b->in[i]].name,
+			    a->in[i] == LM_ABSENT ? "none" : c->a->values[a->in[i]].name);
+	}
+	for (i = 0; i < a->n_out; i++)
+		c->twin[a->out[i]] = b->out[i];
+	return 1;
+}
+
+/* ---- weights ---- */
+
+static const struct lm_weight *
+owner(const struct lm_weight *w)
+{
+	while (w->same != NULL)
+		w = w->same;
+	return w;
+}
+
+/* Values as a run takes them: float32, or 8 bytes or 1 where the slot keeps integers and flags. */
+static const unsigned char *
+values_of(struct comparing *c, const struct lm_weight *w, struct loom_error *err)
+{
+	const unsigned char *bytes = lm_weight_bytes(w, &c->arena, err);
+	float *values;
+
+	if (bytes == NULL || w->dtype == lm_dtype_get(LM_F32) || w->dtype == lm_dtype_get(LM_I64) ||
+	    w->dtype == lm_dtype_get(LM_BOOL))
+		return bytes;
+	values = lm_arena_alloc(&c->arena, (size_t)w->count, sizeof(*values), err);
+	if (values != NULL)
+		w->dtype->to_f32(values, bytes, 0, (size_t)w->count, w->scale);
+	return (unsigned char *)values;
+}
+
+static int
+round_to(const struct lm_weight *to, float *v, size_t n, struct loom_error *err)
+{
+	const struct lm_quant *quant = to->view != NULL ? to->view->quant : NULL;
+	unsigned char *blocks;
+	size_t i;
+
+	for (i = 0; i < n && to->dtype == lm_dtype_get(LM_F16); i++)
+		v[i] = lm_f16_decode(lm_f16_encode(v[i]));
+	for (i = 0; i < n && to->dtype == lm_dtype_get(LM_BF16); i++)
+		v[i] = lm_bf16_decode(lm_bf16_encode(v[i]));
+	if (quant == NULL || quant->encode == NULL)
+		return 0;
+	blocks = lm_alloc(n / quant->values, quant->bytes, err);
+	if (blocks == NULL)
+		return -1;
+	quant->encode(blocks, v, n / quant->values);
+	quant->decode(v, blocks, n / quant->values);
+	lm_free(blocks);
+	return 0;
+}
+
+/* Whether b's type is one that a's values were to be rounded to. */
+static int
+narrower(const struct lm_weight *a, const struct lm_weight *b)
+{
+	if (a->dtype == lm_dtype_get(LM_I64) || a->dtype == lm_dtype_get(LM_BOOL))
+		return 0;
+	return (b->view != NULL && b->view->quant != NULL) ||
+	    (a->dtype != b->dtype &&
+		(b->dtype == lm_dtype_get(LM_F16) || b->dtype == lm_dtype_get(LM_BF16)));
+}
+
+static int
+same_values(struct comparing *c, const struct lm_node *node, size_t slot, const struct lm_weight *a,
+    const struct lm_weight *b, struct loom_error *err)
+{
+	const unsigned char *x = values_of(c, a, err), *y = x != NULL ? values_of(c, b, err) : NULL;
+	size_t size = a->dtype == lm_dtype_get(LM_I64) ? 8 : a->dtype == lm_dtype_get(LM_BOOL) ? 1 : 4;
+	size_t n = (size_t)a->count, i;
+	float *rounded;
+
+	if (y == NULL)
+		return -1;
+	if (narrower(a, b)) {
+		rounded = lm_arena_alloc(&c->arena, n, sizeof(*rounded), err);
+		if (rounded == NULL)
+			return -1;
+		memcpy(rounded, x, n * sizeof(*rounded));
+		if (round_to(b, rounded, n, err) < 0)
+			return -1;
+		x = (const unsigned char *)rounded;
+	}
+	if (memcmp(x, y, n * size) == 0)
+		return 1;
+	for (i = 0; i < n - 1 && memcmp(x + i * size, y + i * size, size) == 0; i++)
+		continue;
+	return differ(c, err, "node %.80s (%s): value %zu of its %s is another", node->name,
+	    node->op->name, i, node->op->slots[slot].name);
+}
+
+static int
+same_weight(struct comparing *c, const struct lm_node *a, const struct lm_node *b, size_t slot,
+    struct loom_error *err)
+{
+	const struct lm_weight *x = owner(&a->weight[slot]), *y = owner(&b->weight[slot]);
+	int r;
+
+	if ((x->dtype == NULL) != (y->dtype == NULL) || x->count != y->count)
+		return differ(c, err, "node %.80s (%s): its %s has %llu values, not %llu", a->name,
+		    a->op->name, a->op->slots[slot].name, (unsigned long long)y->count,
+		    (unsigned long long)x->count);
+	if (x->dtype == NULL || x->count == 0 || 
+	    (x->data == y->data && x->view == y->view && x->first == y->first))
+		return 1;
+	r = same_values(c, a, slot, x, y, err);
+	lm_arena_release(&c->arena);
+	return r;
+}
+
+static int
+same_node(struct comparing *c, const struct lm_node *a, const struct lm_node *b,
+    struct loom_error *err)
+{
+	size_t i;
+	int r;
+
+	if (a->op != b->op)
+		return differ(c, err, "node %.80s is %s, not %s", a->name, b->op->name, a->op->name);
+	r = same_params(c, a, b, err);
+	if (r == 1)
+		r = same_wiring(c, a, b, err);
+	for (i = 0; r == 1 && i < lm_layer_slots(a->op); i++)
+		r = same_weight(c, a, b, i, err);
+	return r;
+}
+
+/* ---- the whole ---- */
+
+static int
+compare(struct comparing *c, struct loom_error *err)
+{
+	size_t i;
+	int r = same_inputs(c, err);
+
+	for (i = 0; r == 1 && i < c->a->n_nodes && i < c->b->n_nodes; i++)
+		r = same_node(c, c->a->nodes[i], c->b->nodes[i], err);
+	if (r == 1 && c->a->n_nodes != c->b->n_nodes)
+		return differ(c, err, "%zu nodes, not %zu", c->b->n_nodes, c->a->n_nodes);
+	if (r == 1 && c->a->n_outputs != c->b->n_outputs)
+		return differ(c, err, "%zu outputs, not %zu", c->b->n_outputs, c->a->n_outputs);
+	for (i = 0; r == 1 && i < c->a->n_outputs; i++)
+		if (c->twin[c->a->outputs[i]] != c->b->outputs[i])
+			r = differ(c, err, "output %zu is %.80s, not %.80s", i,
+			    c->b->values[c->b->outputs[i]].name,
+			    c->a->values[c->a->outputs[i]].name);
+	return r;
+}
+
+int
+lm_same_network(const struct loom_model *a, const struct loom_model *b, struct lm_buf *why,
+    struct loom_error *err)
+{
+	struct comparing c = { .a = a, .b = b, .why = why };
+	int r = -1;
+
+	c.twin = lm_alloc(a->n_values, sizeof(*c.twin), err);
+	if (c.twin != NULL)
+		r = compare(&c, err);
+	lm_free(c.twin);
+	lm_arena_release(&c.arena);
+	return r;
+}
