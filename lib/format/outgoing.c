@@ -11,14 +11,14 @@ enum { PIECE = 1 << 16 }; /* values that are narrowed at a time; whole blocks of
 /* ---- making ---- */
 
 const struct lm_dtype *
-lm_outgoing_dtype(const struct lm_weight *w)
+lm_outgoing_dtype(const struct lm_node *node, size_t slot)
 {
 	static const enum lm_dtype_id kept[] = { LM_F32, LM_F16, LM_BF16, LM_I64, LM_BOOL };
-	size_t i;
+	size_t n = node->op->slots[slot].any ? 5 : 3, i;
 
-	for (i = 0; i < sizeof(kept) / sizeof(*kept); i++)
-		if (w->dtype == lm_dtype_get(kept[i]))
-			return w->dtype;
+	for (i = 0; i < n; i++)
+		if (node->weight[slot].dtype == lm_dtype_get(kept[i]))
+			return node->weight[slot].dtype;
 	return lm_dtype_get(LM_F32);
 }
 
@@ -96,7 +96,7 @@ lm_outgoing_slot(struct lm_outgoing *t, struct lm_arena *arena, const char *name
 	struct lm_shape shape;
 
 	if (lm_slot_shape(node, slot, &shape, err) < 0 ||
-	    lm_outgoing_begin(t, arena, name, lm_outgoing_dtype(&node->weight[slot]), &shape, 1,
+	    lm_outgoing_begin(t, arena, name, lm_outgoing_dtype(node, slot), &shape, 1,
 		err) < 0)
 		return -1;
 	return lm_outgoing_add(t, node, slot, err) != NULL ? 0 : -1;

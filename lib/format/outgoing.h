@@ -37,10 +37,10 @@ struct lm_loss {
 };
 
 /*
- * The type in which a slot leaves where nothing else is asked for: its own if it is a plain number, else
- * float32, which is what a run computes with.
+ * The type in which a slot leaves where nothing else is asked for: its own if it is a plain number that
+ * a run takes as it is, else float32, which is what it computes with.
  */
-const struct lm_dtype *lm_outgoing_dtype(const struct lm_weight *);
+const struct lm_dtype *lm_outgoing_dtype(const struct lm_node *, size_t slot);
 /* All of a slot, in canonical order, whose weight is there; the name is the caller's. */
 int lm_outgoing_slot(struct lm_outgoing *, struct lm_arena *, const char *name,
     const struct lm_node *, size_t slot, struct loom_error *) LOOM_MUST_CHECK;

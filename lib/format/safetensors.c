@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "format/flat.h"
 #include "format/quote.h"
 #include "format/tensors.h"
 #include "num/bytes.h"
@@ -10,6 +11,8 @@
 enum { LONGEST = 100000000, ALIGN = 8 }; /* of a header; the reference reader's limit */
 
 #define METADATA "__metadata__" /* a member of the header that is no tensor */
+#define TOPOLOGY "loom.topology" /* members of it that are ours */
+#define CHECKPOINT "loom.checkpoint"
 
 static const struct row {
 	const char *name;
@@ -138,8 +141,18 @@ put_entry(struct loom_tensors *t, const char *name, const json_t *value, struct 
 	return put_place(e, json_object_get(value, "data_offsets"), head, err);
 }
 
+/* A member of the metadata that is ours, kept as long as the tensors. */
 static int
-check_metadata(json_t *value, struct loom_error *err)
+keep(struct loom_tensors *t, const char **to, json_t *value, struct loom_error *err)
+{
+	if (json_string_value(value) == NULL)
+		return 0;
+	*to = lm_arena_string(&t->arena, json_string_value(value), err);
+	return *to != NULL ? 0 : -1;
+}
+
+static int
+read_metadata(struct loom_tensors *t, json_t *value, struct loom_error *err)
 {
 	const char *key;
 	char shown[LM_SHOWN];
@@ -151,7 +164,9 @@ check_metadata(json_t *value, struct loom_error *err)
 		if (!json_is_string(item))
 			return lm_fail(err, LOOM_EFORMAT, "__metadata__: %s is not a string",
 			    lm_shown(shown, key));
-	return 0;
+	if (keep(t, &t->topology, json_object_get(value, TOPOLOGY), err) < 0)
+		return -1;
+	return keep(t, &t->checkpoint, json_object_get(value, CHECKPOINT), err);
 }
 
 static int
@@ -165,7 +180,7 @@ put_header(struct loom_tensors *t, json_t *root, struct loom_error *err)
 		return lm_fail(err, LOOM_EFORMAT, "the header is not a JSON object");
 	json_object_foreach(root, name, value) {
 		if (strcmp(name, METADATA) == 0)
-			r = check_metadata(value, err);
+			r = read_metadata(t, value, err);
 		else
 			r = put_entry(t, name, value, err);
 		if (r < 0)
@@ -309,17 +324,18 @@ put_description(struct lm_buf *buf, const struct loom_tensor *t, uint64_t *place
 	return 0;
 }
 
-/* The header with its length before it, padded so that the data are aligned. */
+/* The header with its length before it, padded so that the data are aligned; first: a member of it. */
 static int
-make_header(struct lm_buf *buf, const struct loom_tensor *t, size_t n, struct loom_error *err)
+make_header(struct lm_buf *buf, const char *first, const struct loom_tensor *t, size_t n,
+    struct loom_error *err)
 {
 	uint64_t place = 0;
 	size_t i;
 
-	if (lm_buf_add(buf, "\0\0\0\0\0\0\0\0{", 9, err) < 0)
+	if (lm_buf_add(buf, "\0\0\0\0\0\0\0\0{", 9, err) < 0 || lm_buf_str(buf, first, err) < 0)
 		return -1;
 	for (i = 0; i < n; i++)
-		if ((i > 0 && lm_buf_str(buf, ",", err) < 0) ||
+		if (((i > 0 || first[0] != '\0') && lm_buf_str(buf, ",", err) < 0) ||
 		    put_description(buf, &t[i], &place, err) < 0)
 			return -1;
 	if (lm_buf_str(buf, "}", err) < 0)
@@ -341,7 +357,7 @@ write_tensors(struct lm_sink *sink, const struct loom_tensor *t, size_t n, struc
 	int r;
 
 	lm_buf_init(&header, LONGEST);
-	r = make_header(&header, t, n, err);
+	r = make_header(&header, "", t, n, err);
 	if (r == 0)
 		r = lm_sink_write(sink, header.data, header.len, err);
 	lm_buf_release(&header);
@@ -353,11 +369,96 @@ write_tensors(struct lm_sink *sink, const struct loom_tensor *t, size_t n, struc
 	return r;
 }
 
+/* ---- networks ---- */
+
+/* "__metadata__" with what makes a network of the tensors; transformers wants to know whose they are. */
+static int
+put_metadata(struct lm_buf *buf, const struct lm_flat *f, struct loom_error *err)
+{
+	if (lm_buf_str(buf, "\"" METADATA "\":{\"format\":\"pt\",\"" TOPOLOGY "\":", err) < 0 ||
+	    lm_quote(buf, f->topology.data, err) < 0)
+		return -1;
+	if (f->checkpoint.len > 0 &&
+	    (lm_buf_str(buf, ",\"" CHECKPOINT "\":", err) < 0 ||
+		lm_quote(buf, f->checkpoint.data, err) < 0))
+		return -1;
+	return lm_buf_str(buf, "}", err);
+}
+
+static struct loom_tensor
+describe(const struct lm_outgoing *from)
+{
+	struct loom_tensor t = { .name = from->name, .dtype = from->dtype->name,
+		.rank = from->rank };
+
+	memcpy(t.shape, from->shape, sizeof(t.shape));
+	return t;
+}
+
+static int
+put_network(struct lm_buf *header, const struct lm_flat *f, struct lm_export *e,
+    struct loom_error *err)
+{
+	struct loom_tensor *t = lm_arena_alloc(e->arena, f->n, sizeof(*t), err);
+	struct lm_buf metadata;
+	size_t i;
+	int r;
+
+	if (t == NULL)
+		return -1;
+	for (i = 0; i < f->n; i++)
+		t[i] = describe(&f->tensors[i]);
+	lm_buf_init(&metadata, LONGEST);
+	r = put_metadata(&metadata, f, err);
+	if (r == 0)
+		r = make_header(header, metadata.data, t, f->n, err);
+	lm_buf_release(&metadata);
+	return r;
+}
+
+static int
+write_network(struct lm_sink *sink, const struct lm_flat *f, struct lm_export *e,
+    struct loom_error *err)
+{
+	struct lm_buf header;
+	size_t i;
+	int r;
+
+	lm_buf_init(&header, LONGEST);
+	r = put_network(&header, f, e, err);
+	if (r == 0)
+		r = lm_sink_write(sink, header.data, header.len, err);
+	lm_buf_release(&header);
+	for (i = 0; i < f->n && r == 0; i++)
+		r = lm_flat_write(f, i, e, sink, err);
+	return r;
+}
+
+static int
+export_network(struct lm_export *e, struct loom_error *err)
+{
+	struct lm_sink *sink = NULL;
+	struct lm_flat f;
+	int r = lm_flat_plan(&f, e, err);
+
+	if (r == 0)
+		r = lm_place_file(e->place, "", &sink, err);
+	if (r == 0)
+		r = write_network(sink, &f, e, err);
+	if (r == 0)
+		r = lm_sink_commit(sink, err);
+	lm_sink_free(sink);
+	lm_flat_release(&f);
+	return r;
+}
+
 const struct lm_format_ops lm_format_safetensors = {
 	.name = "safetensors",
 	.about = "tensors with a JSON header",
-	.holds = LM_HOLDS_TENSORS,
-	.can = LM_READ | LM_WRITE,
+	.holds = LM_HOLDS_TENSORS | LM_HOLDS_MODEL,
+	.can = LM_READ | LM_WRITE | LM_EXPORT,
+	.read = lm_flat_read,
+	.export = export_network,
 	.sniff = sniff,
 	.index = index_all,
 	.write_tensors = write_tensors,

@@ -1,0 +1,190 @@
+/* flat: networks in files that hold nothing but named tensors. */
+#include "format/flat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/entity.h"
+#include "format/topology.h"
+
+/* ---- reading ---- */
+
+static int
+no_topology(const struct loom_tensors *t, struct loom_error *err)
+{
+	return lm_fail(err, LOOM_EUNSUPPORTED,
+	    "holds %zu tensors and does not say what network they are of: name one with "
+	    "loom-import --template MODEL",
+	    t->n);
+}
+
+/* The text of the topology of the network that the user named. */
+static int
+read_template(const struct loom_model *m, struct lm_buf *text, struct loom_error *err)
+{
+	struct loom_model *like;
+	int r;
+
+	if (loom_model_open(&like, m->how.like, err) < 0)
+		return -1;
+	r = lm_topology_write(like, text, err);
+	loom_model_free(like);
+	return r;
+}
+
+static int
+keep_checkpoint(struct loom_model *m, const struct loom_tensors *t, struct loom_error *err)
+{
+	if (t->checkpoint == NULL)
+		return 0;
+	m->restore = lm_arena_string(&m->arena, t->checkpoint, err);
+	m->restore_size = strlen(t->checkpoint);
+	return m->restore != NULL ? 0 : -1;
+}
+
+static int
+read_from(struct loom_model *m, const struct loom_tensors *t, struct loom_error *err)
+{
+	struct lm_buf text;
+	int r;
+
+	lm_buf_init(&text, SIZE_MAX / 4);
+	if (m->how.like != NULL)
+		r = read_template(m, &text, err);
+	else
+		r = t->topology != NULL ? lm_buf_str(&text, t->topology, err) : no_topology(t, err);
+	if (r == 0)
+		r = lm_topology_fill(m, text.data, text.len, t, m->source, err);
+	lm_buf_release(&text);
+	return r < 0 ? -1 : keep_checkpoint(m, t, err);
+}
+
+int
+lm_flat_read(struct loom_model *m, struct lm_source *source, struct loom_error *err)
+{
+	struct loom_tensors *t;
+	int r;
+
+	m->source = NULL; /* the tensors have it now, and free it on failure */
+	if (lm_tensors_open(&t, source, err) < 0)
+		return -1;
+	m->source = t->source;
+	t->source = NULL;
+	r = read_from(m, t, err);
+	loom_tensors_free(t);
+	return r;
+}
+
+/* ---- writing ---- */
+
+static int
+fail_dtype(const char *name, struct loom_error *err)
+{
+	char shown[LM_SHOWN];
+
+	return lm_fail(err, LOOM_EARG, "dtype %s is not one of this format: f16 or bf16",
+	    lm_shown(shown, name));
+}
+
+/* The narrower dtype that is asked for; NULL: none is. */
+static int
+asked(const struct lm_export *e, const struct lm_dtype **to, struct loom_error *err)
+{
+	const char *name = e->options->dtype;
+
+	*to = NULL;
+	if (name == NULL)
+		return 0;
+	if (strcmp(name, "f16") == 0 || strcmp(name, "float16") == 0)
+		*to = lm_dtype_get(LM_F16);
+	else if (strcmp(name, "bf16") == 0 || strcmp(name, "bfloat16") == 0)
+		*to = lm_dtype_get(LM_BF16);
+	return *to != NULL ? 0 : fail_dtype(name, err);
+}
+
+static int
+add(struct lm_flat *f, struct lm_export *e, const struct lm_node *node, size_t slot,
+    const struct lm_dtype *to, struct loom_error *err)
+{
+	struct lm_outgoing *t = &f->tensors[f->n];
+	struct lm_buf name;
+	int r;
+
+	lm_buf_init(&name, 1 << 16);
+	r = lm_topology_name(&name, node, slot, err);
+	if (r == 0)
+		r = lm_outgoing_slot(t, e->arena, name.data, node, slot, err);
+	lm_buf_release(&name);
+	if (r < 0)
+		return -1;
+	f->n++;
+	if (to == NULL || t->dtype != lm_dtype_get(LM_F32))
+		return 0;
+	return lm_outgoing_as(t, to, NULL, err);
+}
+
+static int
+by_size(const void *a, const void *b)
+{
+	const struct lm_outgoing *x = a, *y = b;
+
+	if (x->dtype->bits != y->dtype->bits)
+		return x->dtype->bits > y->dtype->bits ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static int
+add_all(struct lm_flat *f, struct lm_export *e, struct loom_error *err)
+{
+	const struct loom_model *m = e->model;
+	const struct lm_dtype *to;
+	size_t i, k;
+
+	if (asked(e, &to, err) < 0)
+		return -1;
+	f->tensors = lm_arena_alloc(e->arena, m->n_nodes * LM_SLOTS, sizeof(*f->tensors), err);
+	if (f->tensors == NULL)
+		return -1;
+	for (i = 0; i < m->n_nodes; i++)
+		for (k = 0; k < lm_layer_slots(m->nodes[i]->op); k++)
+			if (m->nodes[i]->weight[k].dtype != NULL &&
+			    m->nodes[i]->weight[k].same == NULL &&
+			    add(f, e, m->nodes[i], k, to, err) < 0)
+				return -1;
+	if (f->n > 0)
+		qsort(f->tensors, f->n, sizeof(*f->tensors), by_size);
+	return 0;
+}
+
+int
+lm_flat_plan(struct lm_flat *f, struct lm_export *e, struct loom_error *err)
+{
+	memset(f, 0, sizeof(*f));
+	lm_buf_init(&f->topology, SIZE_MAX / 4);
+	lm_buf_init(&f->checkpoint, SIZE_MAX / 4);
+	if (add_all(f, e, err) < 0 || lm_topology_write(e->model, &f->topology, err) < 0)
+		return -1;
+	return lm_entity_text(e->model, &f->checkpoint, err);
+}
+
+int
+lm_flat_write(const struct lm_flat *f, size_t i, struct lm_export *e, struct lm_sink *sink,
+    struct loom_error *err)
+{
+	const struct lm_outgoing *t = &f->tensors[i];
+	struct lm_loss loss = { 0 };
+
+	if (lm_outgoing_write(t, sink, &loss, err) < 0)
+		return -1;
+	if (e->options->dtype == NULL || t->dtype == lm_dtype_get(LM_I64) ||
+	    t->dtype == lm_dtype_get(LM_BOOL) || loss.count == 0)
+		return 0;
+	return lm_loss_note(&loss, t, lm_dtype_get(LM_F32), e->notes, err);
+}
+
+void
+lm_flat_release(struct lm_flat *f)
+{
+	lm_buf_release(&f->topology);
+	lm_buf_release(&f->checkpoint);
+}

@@ -1,0 +1,27 @@
+/*
+ * flat: networks in files that hold nothing but named tensors, one for each slot (NODE.SLOT); what network
+ * it is stands beside them as a topology, or the user names one.
+ */
+#ifndef FORMAT_FLAT_H
+#define FORMAT_FLAT_H
+
+#include "format/outgoing.h"
+#include "format/tensors.h"
+
+/* Reads a model from the tensors of a file: for format rows. */
+int lm_flat_read(struct loom_model *, struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
+
+/* What such a file is made of. */
+struct lm_flat {
+	struct lm_outgoing *tensors; /* larger elements first, then by name */
+	size_t n;
+	struct lm_buf topology, checkpoint; /* texts; the latter may be empty */
+};
+/* With the dtype that the options ask for, which must be f16 or bf16; strings live in the export's arena. */
+int lm_flat_plan(struct lm_flat *, struct lm_export *, struct loom_error *) LOOM_MUST_CHECK;
+/* Tensor i, with a note of what it lost. */
+int lm_flat_write(const struct lm_flat *, size_t i, struct lm_export *, struct lm_sink *,
+    struct loom_error *) LOOM_MUST_CHECK;
+void lm_flat_release(struct lm_flat *);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * topology: a network without its weights as one text of JSON, the form that a checkpoint's bridge section
+ * has: for files that hold tensors and nothing else, which keep it beside them.
+ */
+#ifndef FORMAT_TOPOLOGY_H
+#define FORMAT_TOPOLOGY_H
+
+#include "base/buf.h"
+#include "format/tensors.h"
+
+int lm_topology_write(const struct loom_model *, struct lm_buf *, struct loom_error *) LOOM_MUST_CHECK;
+/* Puts the weights of a node that are not tied: nodes after it may be tied to them. */
+typedef int lm_topology_put(struct loom_model *, struct lm_node *, void *context,
+    struct loom_error *);
+/* Inputs, nodes and outputs of an empty model. */
+int lm_topology_read(struct loom_model *, const char *text, size_t n, lm_topology_put *,
+    void *context, struct loom_error *) LOOM_MUST_CHECK;
+
+/* "NODE.SLOT" into buf: what a slot's tensor is called where the file does not say otherwise. */
+int lm_topology_name(struct lm_buf *, const struct lm_node *, size_t slot,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* A slot becomes the tensor of a file whose bytes lie in source, as its view. */
+int lm_topology_view(struct loom_model *, struct lm_node *, size_t slot, const struct lm_entry *,
+    struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * A whole network: the text, and all slots from the tensors of an indexed file, by NODE.SLOT; what is left
+ * over is refused.
+ */
+int lm_topology_fill(struct loom_model *, const char *text, size_t n, const struct loom_tensors *,
+    struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
+
+#endif
