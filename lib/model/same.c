@@ -154,15 +154,22 @@ owner(const struct lm_weight *w)
 	return w;
 }
 
-/* Values as a run takes them: float32, or 8 bytes or 1 where the slot keeps integers and flags. */
+/* Bytes of a value as a run takes it: float32, but where the slot keeps integers and flags. */
+static size_t
+size_of(const struct lm_node *node, size_t slot, const struct lm_weight *w)
+{
+	if (node->op->slots[slot].any && w->dtype == lm_dtype_get(LM_I64))
+		return 8;
+	return node->op->slots[slot].any && w->dtype == lm_dtype_get(LM_BOOL) ? 1 : 4;
+}
+
 static const unsigned char *
-values_of(struct comparing *c, const struct lm_weight *w, struct loom_error *err)
+values_of(struct comparing *c, const struct lm_weight *w, size_t size, struct loom_error *err)
 {
 	const unsigned char *bytes = lm_weight_bytes(w, &c->arena, err);
 	float *values;
 
-	if (bytes == NULL || w->dtype == lm_dtype_get(LM_F32) || w->dtype == lm_dtype_get(LM_I64) ||
-	    w->dtype == lm_dtype_get(LM_BOOL))
+	if (bytes == NULL || w->dtype == lm_dtype_get(LM_F32) || size != sizeof(*values))
 		return bytes;
 	values = lm_arena_alloc(&c->arena, (size_t)w->count, sizeof(*values), err);
 	if (values != NULL)
@@ -196,8 +203,6 @@ round_to(const struct lm_weight *to, float *v, size_t n, struct loom_error *err)
 static int
 narrower(const struct lm_weight *a, const struct lm_weight *b)
 {
-	if (a->dtype == lm_dtype_get(LM_I64) || a->dtype == lm_dtype_get(LM_BOOL))
-		return 0;
 	return (b->view != NULL && b->view->quant != NULL) ||
 	    (a->dtype != b->dtype &&
 		(b->dtype == lm_dtype_get(LM_F16) || b->dtype == lm_dtype_get(LM_BF16)));
@@ -207,14 +212,17 @@ static int
 same_values(struct comparing *c, const struct lm_node *node, size_t slot, const struct lm_weight *a,
     const struct lm_weight *b, struct loom_error *err)
 {
-	const unsigned char *x = values_of(c, a, err), *y = x != NULL ? values_of(c, b, err) : NULL;
-	size_t size = a->dtype == lm_dtype_get(LM_I64) ? 8 : a->dtype == lm_dtype_get(LM_BOOL) ? 1 : 4;
-	size_t n = (size_t)a->count, i;
+	size_t n = (size_t)a->count, size = size_of(node, slot, a), i;
+	const unsigned char *x = values_of(c, a, size, err);
+	const unsigned char *y = x != NULL ? values_of(c, b, size, err) : NULL;
 	float *rounded;
 
 	if (y == NULL)
 		return -1;
-	if (narrower(a, b)) {
+	if (size != size_of(node, slot, b))
+		return differ(c, err, "node %.80s (%s): its %s is %s, not %s", node->name,
+		    node->op->name, node->op->slots[slot].name, b->dtype->name, a->dtype->name);
+	if (size == sizeof(float) && narrower(a, b)) {
 		rounded = lm_arena_alloc(&c->arena, n, sizeof(*rounded), err);
 		if (rounded == NULL)
 			return -1;
