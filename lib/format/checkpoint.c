@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "format/foreign.h"
 #include "format/format.h"
 
 static int
@@ -45,9 +46,12 @@ lm_checkpoint_open(struct loom_model **out, struct lm_source *source,
 static int
 read_directory(struct loom_model *m, const char *path, struct loom_error *err)
 {
+	const struct lm_foreign *foreign = lm_foreign_directory(path);
 	const struct lm_format_ops *of;
 	size_t i;
 
+	if (foreign != NULL)
+		return lm_foreign_fail(foreign, m->name, err);
 	for (i = 0; (of = lm_format_at(i)) != NULL; i++)
 		if (of->sniff_directory != NULL && of->sniff_directory(path))
 			return of->read_directory(m, path, err) < 0 ? -1 : lm_model_check(m, err);

@@ -313,33 +313,6 @@ describe_tensors(json_t *object, struct loom_tensors *t, struct describing *d,
 
 /* ---- either ---- */
 
-/* Which of all formats that are read it is; NULL with the failure. */
-static const struct lm_format_ops *
-sniff(struct lm_source *source, struct loom_error *err)
-{
-	const struct lm_format_ops *format, *best = NULL;
-	const unsigned char *head;
-	int score, most = 0;
-	size_t len, i;
-
-	if (lm_source_peek(source, &head, LM_SNIFF, &len, err) < 0)
-		return NULL;
-	for (i = 0; (format = lm_format_at(i)) != NULL; i++) {
-		score = format->sniff != NULL && len > 0 ? format->sniff(head, len) : 0;
-		if (score > most && (format->can & LM_READ)) {
-			most = score;
-			best = format;
-		}
-	}
-	if (len == 0)
-		(void)lm_source_fail(source, err, LOOM_ETRUNCATED,
-		    "is empty: did the program that writes it fail?");
-	else if (best == NULL)
-		(void)lm_source_fail(source, err, LOOM_EFORMAT,
-		    "neither a checkpoint nor a file of tensors that we read");
-	return best;
-}
-
 static int
 describe(json_t *object, struct lm_source *source, const struct lm_format_ops *format, int values,
     struct loom_error *err)
@@ -362,7 +335,8 @@ describe(json_t *object, struct lm_source *source, const struct lm_format_ops *f
 json_t *
 lm_contents(struct lm_source *source, int values, struct loom_error *err)
 {
-	const struct lm_format_ops *format = sniff(source, err);
+	const struct lm_format_ops *format =
+	    lm_format_sniff(source, LM_HOLDS_MODEL | LM_HOLDS_TENSORS, err);
 	json_t *object = json_object();
 
 	if (object == NULL)

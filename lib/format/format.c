@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "format/foreign.h"
+
 #define FORMAT(name) extern const struct lm_format_ops lm_format_##name;
 #include "format/formats.def"
 #undef FORMAT
@@ -34,7 +36,7 @@ lm_format_find(const char *name)
 
 /* "npy, npz, safetensors": what is read of that kind. */
 static const char *
-readable(char *dst, size_t size, enum lm_holds holds)
+readable(char *dst, size_t size, unsigned holds)
 {
 	size_t i, used = 0;
 
@@ -47,12 +49,15 @@ readable(char *dst, size_t size, enum lm_holds holds)
 }
 
 static int
-fail_unknown(struct lm_source *s, enum lm_holds holds, const struct lm_format_ops *other,
+fail_unknown(struct lm_source *s, unsigned holds, const struct lm_format_ops *other,
     struct loom_error *err)
 {
 	const char *kind = holds == LM_HOLDS_MODEL ? "network" : "file of tensors";
 	char names[256];
 
+	if (holds == (LM_HOLDS_MODEL | LM_HOLDS_TENSORS))
+		return lm_source_fail(s, err, LOOM_EFORMAT,
+		    "neither a checkpoint nor a file of tensors that we read");
 	(void)readable(names, sizeof(names), holds);
 	if (other != NULL)
 		return lm_source_fail(s, err, LOOM_EFORMAT, "is %s, not a %s (expected one of: %s)",
@@ -83,12 +88,26 @@ lm_format_of(struct lm_source *s, const struct lm_format_ops **of, struct loom_e
 	return 0;
 }
 
+/* 1 and the failure, where it is a file of another engine that is known. */
+static int
+is_foreign(struct lm_source *s, struct loom_error *err)
+{
+	const struct lm_foreign *foreign;
+	const unsigned char *head;
+	size_t len;
+
+	if (lm_source_peek(s, &head, LM_SNIFF, &len, err) < 0)
+		return 1;
+	foreign = lm_foreign_file(s, head, len);
+	return foreign != NULL && lm_foreign_fail(foreign, lm_source_name(s), err) < 0;
+}
+
 const struct lm_format_ops *
-lm_format_sniff(struct lm_source *s, enum lm_holds holds, struct loom_error *err)
+lm_format_sniff(struct lm_source *s, unsigned holds, struct loom_error *err)
 {
 	const struct lm_format_ops *of;
 
-	if (lm_format_of(s, &of, err) < 0)
+	if (is_foreign(s, err) || lm_format_of(s, &of, err) < 0)
 		return NULL;
 	if (of != NULL && (of->holds & holds) && (of->can & LM_READ))
 		return of;

@@ -51,10 +51,11 @@ const struct lm_format_ops *lm_format_find(const char *name);
 int lm_format_of(struct lm_source *, const struct lm_format_ops **,
     struct loom_error *) LOOM_MUST_CHECK;
 /*
- * The format of what the source holds, without consuming any of it; NULL with LOOM_EFORMAT when no
- * reader of that kind knows it (the message names the formats that are read).
+ * The format of what the source holds, without consuming any of it; holds: which kinds will do.  NULL when
+ * no reader of these knows it: the message names the formats that are read, or how the network gets out of
+ * a file of another engine that is known.
  */
-const struct lm_format_ops *lm_format_sniff(struct lm_source *, enum lm_holds, struct loom_error *);
+const struct lm_format_ops *lm_format_sniff(struct lm_source *, unsigned holds, struct loom_error *);
 
 /* What loom_model_open does with a source that is open; takes it over, also on failure. */
 int lm_checkpoint_open(struct loom_model **, struct lm_source *, const struct loom_open_options *,

@@ -1,4 +1,5 @@
 /* list: the tables of operations, formats and dtypes, for people and for scripts. */
+#include "format/foreign.h"
 #include "format/format.h"
 
 #include <inttypes.h>
@@ -147,28 +148,81 @@ layer_row(FILE *out, size_t i, int json)
 	return 1;
 }
 
+static const char *
+holds(const struct lm_format_ops *f)
+{
+	if ((f->holds & LM_HOLDS_MODEL) == 0)
+		return "tensors";
+	return f->holds & LM_HOLDS_TENSORS ? "either" : "model";
+}
+
+static void
+format_text(FILE *out, const struct lm_format_ops *f)
+{
+	(void)fprintf(out, "%-12s %-8s %-4s %-5s %-6s  %s\n", f->name, holds(f),
+	    f->can & LM_READ ? "read" : "", f->can & LM_WRITE ? "write" : "",
+	    f->can & LM_EXPORT ? "export" : "", f->about);
+}
+
+static void
+format_json(FILE *out, const struct lm_format_ops *f)
+{
+	(void)fprintf(out,
+	    "{\"name\":\"%s\",\"holds\":\"%s\",\"read\":%s,\"write\":%s,\"export\":%s,"
+	    "\"recognised\":true,\"about\":\"%s\"}",
+	    f->name, holds(f), f->can & LM_READ ? "true" : "false",
+	    f->can & LM_WRITE ? "true" : "false", f->can & LM_EXPORT ? "true" : "false", f->about);
+}
+
+/* Several rows tell of one kind: is this the first of them? */
+static int
+first_of_name(size_t i)
+{
+	size_t k;
+
+	for (k = 0; k < i; k++)
+		if (strcmp(lm_foreign_at(k)->name, lm_foreign_at(i)->name) == 0)
+			return 0;
+	return 1;
+}
+
+/* Files of other engines that are refused by name. */
+static int
+foreign_row(FILE *out, size_t row, size_t i, int json)
+{
+	const struct lm_foreign *f = lm_foreign_at(i);
+
+	if (f == NULL)
+		return 0;
+	if (!first_of_name(i))
+		return 1;
+	if (json) {
+		separate(out, row);
+		(void)fprintf(out,
+		    "{\"name\":\"%s\",\"holds\":\"model\",\"read\":false,\"write\":false,"
+		    "\"export\":false,\"recognised\":true,\"about\":\"%s\"}",
+		    f->name, f->about);
+	} else
+		(void)fprintf(out, "%-12s %-8s %-17s  %s\n", f->name, "model", "recognised",
+		    f->about);
+	return 1;
+}
+
 static int
 format_row(FILE *out, size_t i, int json)
 {
 	const struct lm_format_ops *f = lm_format_at(i);
-	const char *holds, *reads, *writes;
+	size_t n;
 
-	if (f == NULL)
-		return 0;
-	holds = f->holds & LM_HOLDS_MODEL ? "model" : "tensors";
-	reads = f->can & LM_READ ? "read" : "";
-	writes = f->can & LM_WRITE ? "write" : "";
-	if (json)
-		separate(out, i);
-	if (json)
-		(void)fprintf(out,
-		    "{\"name\":\"%s\",\"holds\":\"%s\",\"read\":%s,\"write\":%s,\"about\":\"%s\"}",
-		    f->name, holds, *reads != '\0' ? "true" : "false",
-		    *writes != '\0' ? "true" : "false", f->about);
-	else
-		(void)fprintf(out, "%-12s %-8s %-4s %-5s  %s\n", f->name, holds, reads, writes,
-		    f->about);
-	return 1;
+	if (f != NULL) {
+		if (json)
+			separate(out, i);
+		(json ? format_json : format_text)(out, f);
+		return 1;
+	}
+	for (n = 0; lm_format_at(n) != NULL; n++)
+		continue;
+	return foreign_row(out, i, i - n, json);
 }
 
 static int
