@@ -10,7 +10,7 @@ complete_() {
 		printf "%s\n" "${COMPREPLY[@]}" | sort' bash "$@"
 }
 
-programs="loom-stream loom-infer loom-compare entity-dump loom-list"
+programs="loom-stream loom-infer loom-compare loom-export loom-import entity-dump loom-list"
 
 @test "completion: bash offers every option that --help names" {
 	local program
