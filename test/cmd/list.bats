@@ -23,12 +23,18 @@ load helper
 	grep -E '^bfloat16 +16$' out
 }
 
-@test "list: formats says what is read and what is written" {
+@test "list: formats says what is read, written, exported and recognised" {
 	loom-list formats >out
 	grep -E '^entity +model +read write +a checkpoint of Loom$' out
 	grep -E '^npy +tensors +read write +' out
-	grep -E '^safetensors +tensors +read write +' out
+	grep -E '^safetensors +either +read write export +' out
+	grep -E '^onnx +model +read +export +' out
+	grep -E '^gguf +model +read +export +' out
 	grep -E '^raw +tensors +write +' out
+	for name in tensorrt executorch coreml savedmodel torchscript tflite orbax paddle mxnet caffe \
+		darknet mlc; do
+		grep -E "^$name +model +recognised +" out
+	done
 }
 
 @test "list: --json has the same names in the same order" {
