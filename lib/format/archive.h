@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/sink.h"
+#include "base/source.h"
 
 struct lm_archive {
 	struct lm_sink *sink;
@@ -21,6 +22,9 @@ void lm_archive_release(struct lm_archive *);
 /* A member called name and suffix, whose contents are the parts. */
 int lm_archive_add(struct lm_archive *, const char *name, const char *suffix,
     const struct lm_part *, size_t parts, struct loom_error *) LOOM_MUST_CHECK;
+/* Where the data of the first n members begin in a file that is read, in the directory's order. */
+int lm_archive_places(const struct lm_source *, uint64_t *place, size_t n,
+    struct loom_error *) LOOM_MUST_CHECK;
 /* The directory. */
 int lm_archive_end(struct lm_archive *, struct loom_error *) LOOM_MUST_CHECK;
 

@@ -43,7 +43,7 @@ keep_checkpoint(struct loom_model *m, const struct loom_tensors *t, struct loom_
 }
 
 static int
-read_from(struct loom_model *m, const struct loom_tensors *t, struct loom_error *err)
+read_from(struct loom_model *m, struct loom_tensors *t, struct loom_error *err)
 {
 	struct lm_buf text;
 	int r;
@@ -54,7 +54,7 @@ read_from(struct loom_model *m, const struct loom_tensors *t, struct loom_error 
 	else
 		r = t->topology != NULL ? lm_buf_str(&text, t->topology, err) : no_topology(t, err);
 	if (r == 0)
-		r = lm_topology_fill(m, text.data, text.len, t, m->source, err);
+		r = lm_topology_fill(m, text.data, text.len, t, err);
 	lm_buf_release(&text);
 	return r < 0 ? -1 : keep_checkpoint(m, t, err);
 }
@@ -68,9 +68,9 @@ lm_flat_read(struct loom_model *m, struct lm_source *source, struct loom_error *
 	m->source = NULL; /* the tensors have it now, and free it on failure */
 	if (lm_tensors_open(&t, source, err) < 0)
 		return -1;
+	r = read_from(m, t, err);
 	m->source = t->source;
 	t->source = NULL;
-	r = read_from(m, t, err);
 	loom_tensors_free(t);
 	return r;
 }
@@ -78,17 +78,17 @@ lm_flat_read(struct loom_model *m, struct lm_source *source, struct loom_error *
 /* ---- writing ---- */
 
 static int
-fail_dtype(const char *name, struct loom_error *err)
+fail_dtype(const char *name, int bf16, struct loom_error *err)
 {
 	char shown[LM_SHOWN];
 
-	return lm_fail(err, LOOM_EARG, "dtype %s is not one of this format: f16 or bf16",
-	    lm_shown(shown, name));
+	return lm_fail(err, LOOM_EARG, "dtype %s is not one of this format: f16%s",
+	    lm_shown(shown, name), bf16 ? " or bf16" : "");
 }
 
 /* The narrower dtype that is asked for; NULL: none is. */
 static int
-asked(const struct lm_export *e, const struct lm_dtype **to, struct loom_error *err)
+asked(const struct lm_export *e, int bf16, const struct lm_dtype **to, struct loom_error *err)
 {
 	const char *name = e->options->dtype;
 
@@ -97,14 +97,14 @@ asked(const struct lm_export *e, const struct lm_dtype **to, struct loom_error *
 		return 0;
 	if (strcmp(name, "f16") == 0 || strcmp(name, "float16") == 0)
 		*to = lm_dtype_get(LM_F16);
-	else if (strcmp(name, "bf16") == 0 || strcmp(name, "bfloat16") == 0)
+	else if (bf16 && (strcmp(name, "bf16") == 0 || strcmp(name, "bfloat16") == 0))
 		*to = lm_dtype_get(LM_BF16);
-	return *to != NULL ? 0 : fail_dtype(name, err);
+	return *to != NULL ? 0 : fail_dtype(name, bf16, err);
 }
 
 static int
 add(struct lm_flat *f, struct lm_export *e, const struct lm_node *node, size_t slot,
-    const struct lm_dtype *to, struct loom_error *err)
+    const struct lm_dtype *to, int bf16, struct loom_error *err)
 {
 	struct lm_outgoing *t = &f->tensors[f->n];
 	struct lm_buf name;
@@ -118,6 +118,9 @@ add(struct lm_flat *f, struct lm_export *e, const struct lm_node *node, size_t s
 	if (r < 0)
 		return -1;
 	f->n++;
+	if (!bf16 && t->dtype == lm_dtype_get(LM_BF16) &&
+	    lm_outgoing_as(t, lm_dtype_get(LM_F32), NULL, err) < 0)
+		return -1;
 	if (to == NULL || t->dtype != lm_dtype_get(LM_F32))
 		return 0;
 	return lm_outgoing_as(t, to, NULL, err);
@@ -134,13 +137,13 @@ by_size(const void *a, const void *b)
 }
 
 static int
-add_all(struct lm_flat *f, struct lm_export *e, struct loom_error *err)
+add_all(struct lm_flat *f, struct lm_export *e, int bf16, struct loom_error *err)
 {
 	const struct loom_model *m = e->model;
 	const struct lm_dtype *to;
 	size_t i, k;
 
-	if (asked(e, &to, err) < 0)
+	if (asked(e, bf16, &to, err) < 0)
 		return -1;
 	f->tensors = lm_arena_alloc(e->arena, m->n_nodes * LM_SLOTS, sizeof(*f->tensors), err);
 	if (f->tensors == NULL)
@@ -149,7 +152,7 @@ add_all(struct lm_flat *f, struct lm_export *e, struct loom_error *err)
 		for (k = 0; k < lm_layer_slots(m->nodes[i]->op); k++)
 			if (m->nodes[i]->weight[k].dtype != NULL &&
 			    m->nodes[i]->weight[k].same == NULL &&
-			    add(f, e, m->nodes[i], k, to, err) < 0)
+			    add(f, e, m->nodes[i], k, to, bf16, err) < 0)
 				return -1;
 	if (f->n > 0)
 		qsort(f->tensors, f->n, sizeof(*f->tensors), by_size);
@@ -157,29 +160,64 @@ add_all(struct lm_flat *f, struct lm_export *e, struct loom_error *err)
 }
 
 int
-lm_flat_plan(struct lm_flat *f, struct lm_export *e, struct loom_error *err)
+lm_flat_plan(struct lm_flat *f, struct lm_export *e, int bf16, struct loom_error *err)
 {
 	memset(f, 0, sizeof(*f));
 	lm_buf_init(&f->topology, SIZE_MAX / 4);
 	lm_buf_init(&f->checkpoint, SIZE_MAX / 4);
-	if (add_all(f, e, err) < 0 || lm_topology_write(e->model, &f->topology, err) < 0)
+	if (add_all(f, e, bf16, err) < 0 || lm_topology_write(e->model, &f->topology, err) < 0)
 		return -1;
 	return lm_entity_text(e->model, &f->checkpoint, err);
+}
+
+/* A line for what a tensor lost, where something narrower was asked for. */
+static int
+note_loss(const struct lm_loss *loss, const struct lm_outgoing *t, struct lm_export *e,
+    struct loom_error *err)
+{
+	if (e->options->dtype == NULL || loss->count == 0)
+		return 0;
+	return lm_loss_note(loss, t, lm_dtype_get(LM_F32), e->notes, err);
 }
 
 int
 lm_flat_write(const struct lm_flat *f, size_t i, struct lm_export *e, struct lm_sink *sink,
     struct loom_error *err)
 {
-	const struct lm_outgoing *t = &f->tensors[i];
 	struct lm_loss loss = { 0 };
 
-	if (lm_outgoing_write(t, sink, &loss, err) < 0)
+	if (lm_outgoing_write(&f->tensors[i], sink, &loss, err) < 0)
 		return -1;
-	if (e->options->dtype == NULL || t->dtype == lm_dtype_get(LM_I64) ||
-	    t->dtype == lm_dtype_get(LM_BOOL) || loss.count == 0)
-		return 0;
-	return lm_loss_note(&loss, t, lm_dtype_get(LM_F32), e->notes, err);
+	return note_loss(&loss, &f->tensors[i], e, err);
+}
+
+int
+lm_flat_copy(const struct lm_flat *f, size_t i, struct lm_export *e, void *dst,
+    struct loom_error *err)
+{
+	struct lm_loss loss = { 0 };
+
+	if (lm_outgoing_copy(&f->tensors[i], dst, &loss, err) < 0)
+		return -1;
+	return note_loss(&loss, &f->tensors[i], e, err);
+}
+
+int
+lm_flat_export(struct lm_export *e, int bf16, lm_flat_writer *writer, struct loom_error *err)
+{
+	struct lm_sink *sink = NULL;
+	struct lm_flat f;
+	int r = lm_flat_plan(&f, e, bf16, err);
+
+	if (r == 0)
+		r = lm_place_file(e->place, "", &sink, err);
+	if (r == 0)
+		r = writer(sink, &f, e, err);
+	if (r == 0)
+		r = lm_sink_commit(sink, err);
+	lm_sink_free(sink);
+	lm_flat_release(&f);
+	return r;
 }
 
 void

@@ -17,10 +17,20 @@ struct lm_flat {
 	size_t n;
 	struct lm_buf topology, checkpoint; /* texts; the latter may be empty */
 };
-/* With the dtype that the options ask for, which must be f16 or bf16; strings live in the export's arena. */
-int lm_flat_plan(struct lm_flat *, struct lm_export *, struct loom_error *) LOOM_MUST_CHECK;
-/* Tensor i, with a note of what it lost. */
+/*
+ * With the dtype that the options ask for, f16 or bf16; strings live in the export's arena.  Without bf16 the
+ * format has no such type, and what is of it becomes float32.
+ */
+int lm_flat_plan(struct lm_flat *, struct lm_export *, int bf16, struct loom_error *) LOOM_MUST_CHECK;
+/* Tensor i to a sink, or into memory of its bytes, with a note of what it lost. */
 int lm_flat_write(const struct lm_flat *, size_t i, struct lm_export *, struct lm_sink *,
+    struct loom_error *) LOOM_MUST_CHECK;
+int lm_flat_copy(const struct lm_flat *, size_t i, struct lm_export *, void *dst,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* The export function of a format that is one file: plan, open the output, write, commit. */
+typedef int lm_flat_writer(struct lm_sink *, const struct lm_flat *, struct lm_export *,
+    struct loom_error *);
+int lm_flat_export(struct lm_export *, int bf16, lm_flat_writer *,
     struct loom_error *) LOOM_MUST_CHECK;
 void lm_flat_release(struct lm_flat *);
 

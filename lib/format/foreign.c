@@ -164,12 +164,15 @@ look_mxnet(const struct lm_source *s, const unsigned char *head, size_t len)
 	    mentions(head, len, "\"op\": \"null\"");
 }
 
-/* A pickle of protocol 2 to 5; a frame or a global soon follows. */
+/* A pickle of protocol 2 to 5, which goes on with a frame or an opcode; a length of 8 bytes does not. */
 static int
 look_pickle(const struct lm_source *s, const unsigned char *head, size_t len)
 {
+	static const char opcodes[] = "\225\212\214\210\211}])(cKMJNXq";
+
 	(void)s;
-	return len > 3 && head[0] == 0200 && head[1] >= 2 && head[1] <= 5;
+	return len > 8 && head[0] == 0200 && head[1] >= 2 && head[1] <= 5 && head[2] != 0 &&
+	    strchr(opcodes, head[2]) != NULL && head[8] != '{';
 }
 
 /* ---- the table ---- */

@@ -3,10 +3,15 @@
 #include <zip.h>
 
 #include "format/archive.h"
+#include "format/flat.h"
 #include "format/tensors.h"
 
 /* Deflate makes at most 1032 bytes of one. */
 enum { MOST_DEFLATED = 1032, SUFFIX = 4 };
+
+/* Members of bytes that are ours, beside a network's weights. */
+#define TOPOLOGY "__loom_topology__"
+#define CHECKPOINT "__loom_checkpoint__"
 
 struct npz {
 	struct lm_source *source;
@@ -16,6 +21,8 @@ struct npz {
 	zip_file_t *file;    /* the member that is open, or NULL */
 	const struct lm_entry *open;
 	uint64_t at;	       /* how much of its data was fetched */
+	size_t members;
+	uint64_t *places; /* of the members' data, once somebody asked */
 	struct loom_error *io; /* where a failure of the source goes while libzip works */
 };
 
@@ -300,6 +307,56 @@ add_member(struct loom_tensors *t, uint64_t i, const zip_stat_t *st, struct loom
 	return e;
 }
 
+/* Stored members lie in the file as they are. */
+static int
+place(struct loom_tensors *t, const struct lm_entry *e, uint64_t *offset, struct loom_error *err)
+{
+	struct npz *z = t->state;
+	zip_stat_t st;
+
+	if (z->places == NULL) {
+		z->places = lm_arena_alloc(&t->arena, z->members, sizeof(*z->places), err);
+		if (z->places == NULL || lm_archive_places(z->source, z->places, z->members, err) < 0)
+			return -1;
+	}
+	if (zip_stat_index(z->zip, e->member, 0, &st) < 0)
+		return fail_zip(err, "", zip_get_error(z->zip));
+	*offset = z->places[e->member] + e->offset;
+	return st.comp_method == ZIP_CM_STORE && !e->fortran && !e->swap;
+}
+
+/* A member of bytes that is a text of ours; NULL on failure. */
+static const char *
+read_text(struct loom_tensors *t, struct lm_entry *e, struct loom_error *err)
+{
+	char *text = lm_arena_alloc(&t->arena, (size_t)e->bytes + 1, 1, err);
+
+	return text != NULL && fetch(t, e, 0, text, (size_t)e->bytes, err) == 0 ? text : NULL;
+}
+
+/* Texts that stand beside a network's weights are kept, and are no tensors. */
+static int
+take_texts(struct loom_tensors *t, struct loom_error *err)
+{
+	const char **to;
+	size_t i, k = 0;
+
+	for (i = 0; i < t->n; i++) {
+		to = strcmp(t->entries[i].tensor.name, TOPOLOGY) == 0 ? &t->topology
+		    : strcmp(t->entries[i].tensor.name, CHECKPOINT) == 0 ? &t->checkpoint
+									 : NULL;
+		if (to == NULL || t->entries[i].dtype != lm_dtype_get(LM_U8)) {
+			t->entries[k++] = t->entries[i];
+			continue;
+		}
+		*to = read_text(t, &t->entries[i], err);
+		if (*to == NULL)
+			return -1;
+	}
+	t->n = k;
+	return 0;
+}
+
 static int
 index_members(struct loom_tensors *t, struct npz *z, struct loom_error *err)
 {
@@ -349,9 +406,11 @@ index_all(struct loom_tensors *t, struct loom_error *err)
 	t->state = z;
 	t->close = close_all;
 	t->fetch = fetch;
-	if (open_zip(z, err) < 0 || index_members(t, z, err) < 0)
+	t->place = place;
+	if (open_zip(z, err) < 0 || index_members(t, z, err) < 0 || lm_tensors_unique(t, err) < 0)
 		return -1;
-	return lm_tensors_unique(t, err);
+	z->members = t->n;
+	return take_texts(t, err);
 }
 
 static int
@@ -393,11 +452,70 @@ write_tensors(struct lm_sink *sink, const struct loom_tensor *t, size_t n, struc
 	return r;
 }
 
+/* ---- networks ---- */
+
+static int
+write_text(struct lm_archive *zip, const char *name, const struct lm_buf *text,
+    struct loom_error *err)
+{
+	struct loom_tensor t = { .name = name, .dtype = "uint8", .rank = 1, .shape = { text->len },
+		.data = text->data };
+
+	return text->len > 0 ? write_member(zip, &t, err) : 0;
+}
+
+static int
+write_weight(struct lm_archive *zip, const struct lm_flat *f, size_t i, struct lm_export *e,
+    struct loom_error *err)
+{
+	const struct lm_outgoing *from = &f->tensors[i];
+	struct loom_tensor t = { .name = from->name, .dtype = from->dtype->name,
+		.rank = from->rank };
+	struct lm_arena arena = { 0 };
+	void *data = lm_arena_alloc(&arena, (size_t)from->bytes, 1, err);
+	int r = -1;
+
+	memcpy(t.shape, from->shape, sizeof(t.shape));
+	t.data = data;
+	if (data != NULL && lm_flat_copy(f, i, e, data, err) == 0)
+		r = write_member(zip, &t, err);
+	lm_arena_release(&arena);
+	return r;
+}
+
+static int
+write_network(struct lm_sink *sink, const struct lm_flat *f, struct lm_export *e,
+    struct loom_error *err)
+{
+	struct lm_archive zip;
+	size_t i;
+	int r;
+
+	lm_archive_init(&zip, sink);
+	r = write_text(&zip, TOPOLOGY, &f->topology, err);
+	if (r == 0)
+		r = write_text(&zip, CHECKPOINT, &f->checkpoint, err);
+	for (i = 0; i < f->n && r == 0; i++)
+		r = write_weight(&zip, f, i, e, err);
+	if (r == 0)
+		r = lm_archive_end(&zip, err);
+	lm_archive_release(&zip);
+	return r;
+}
+
+static int
+export_network(struct lm_export *e, struct loom_error *err)
+{
+	return lm_flat_export(e, 0, write_network, err);
+}
+
 const struct lm_format_ops lm_format_npz = {
 	.name = "npz",
 	.about = "a ZIP archive of NumPy arrays",
-	.holds = LM_HOLDS_TENSORS,
-	.can = LM_READ | LM_WRITE,
+	.holds = LM_HOLDS_TENSORS | LM_HOLDS_MODEL,
+	.can = LM_READ | LM_WRITE | LM_EXPORT,
+	.read = lm_flat_read,
+	.export = export_network,
 	.sniff = sniff,
 	.index = index_all,
 	.write_tensors = write_tensors,

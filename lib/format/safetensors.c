@@ -437,19 +437,7 @@ write_network(struct lm_sink *sink, const struct lm_flat *f, struct lm_export *e
 static int
 export_network(struct lm_export *e, struct loom_error *err)
 {
-	struct lm_sink *sink = NULL;
-	struct lm_flat f;
-	int r = lm_flat_plan(&f, e, err);
-
-	if (r == 0)
-		r = lm_place_file(e->place, "", &sink, err);
-	if (r == 0)
-		r = write_network(sink, &f, e, err);
-	if (r == 0)
-		r = lm_sink_commit(sink, err);
-	lm_sink_free(sink);
-	lm_flat_release(&f);
-	return r;
+	return lm_flat_export(e, 1, write_network, err);
 }
 
 const struct lm_format_ops lm_format_safetensors = {

@@ -34,6 +34,12 @@ struct loom_tensors {
 	/* The next n bytes of an entry's data; at is how many were fetched before, 0 starts anew. */
 	int (*fetch)(struct loom_tensors *, struct lm_entry *, uint64_t at, void *dst, size_t n,
 	    struct loom_error *);
+	/*
+	 * Where the values of an entry lie in the source as they are, in C order and little-endian: 1; 0:
+	 * nowhere, they must be loaded; -1.  NULL: at their offsets.
+	 */
+	int (*place)(struct loom_tensors *, const struct lm_entry *, uint64_t *offset,
+	    struct loom_error *);
 	/* What we write beside tensors that are a network's weights, or NULL: see topology.h, entity.h. */
 	const char *topology, *checkpoint;
 	void *state; /* the format's own */

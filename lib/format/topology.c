@@ -121,36 +121,64 @@ wrong_type(const struct lm_node *node, size_t slot, const struct lm_entry *e,
 	    e->dtype->name, node->op->slots[slot].name, node->name);
 }
 
-int
-lm_topology_view(struct loom_model *m, struct lm_node *node, size_t slot, const struct lm_entry *e,
-    struct lm_source *source, struct loom_error *err)
+static int
+check_entry(const struct lm_node *node, size_t slot, const struct lm_entry *e,
+    const struct lm_shape *found, struct loom_error *err)
 {
-	struct lm_shape want, found = { .dtype = e->dtype, .rank = e->tensor.rank };
 	char shown[LM_SHOWN], a[LM_SHAPE_TEXT], b[LM_SHAPE_TEXT];
-	struct lm_weight *w = &node->weight[slot];
-	struct lm_view *view;
+	struct lm_shape want;
 
-	memcpy(found.dim, e->tensor.shape, sizeof(found.dim));
 	if (lm_slot_shape(node, slot, &want, err) < 0)
 		return -1;
 	want.dtype = e->dtype;
-	if (!lm_shape_same(&want, &found))
+	if (!lm_shape_same(&want, found))
 		return lm_fail(err, LOOM_ESHAPE, "tensor %s: expected %s, found %s",
 		    lm_shown(shown, e->tensor.name), lm_shape_text(a, &want),
-		    lm_shape_text(b, &found));
+		    lm_shape_text(b, found));
 	if (!node->op->slots[slot].any && e->dtype->kind != LM_FLOATING)
 		return wrong_type(node, slot, e, err);
-	view = lm_arena_alloc(&m->arena, 1, sizeof(*view), err);
-	if (view == NULL || lm_node_put(node, slot, e->dtype, 1, err) < 0 ||
-	    lm_view_whole(view, source, e->offset, e->dtype, NULL, &found, err) < 0)
+	return 0;
+}
+
+/* A copy in the model's memory. */
+static int
+load(struct loom_model *m, struct lm_weight *w, struct loom_tensors *t, size_t i,
+    struct loom_error *err)
+{
+	unsigned char *data = lm_arena_alloc(&m->arena, (size_t)w->bytes, 1, err);
+
+	w->data = data;
+	return data != NULL ? loom_tensors_read(t, i, data, (size_t)w->count, err) : -1;
+}
+
+int
+lm_topology_view(struct loom_model *m, struct lm_node *node, size_t slot, struct loom_tensors *t,
+    size_t i, struct loom_error *err)
+{
+	const struct lm_entry *e = &t->entries[i];
+	struct lm_shape found = { .dtype = e->dtype, .rank = e->tensor.rank };
+	struct lm_view *view;
+	uint64_t offset = e->offset;
+	int there = 1;
+
+	memcpy(found.dim, e->tensor.shape, sizeof(found.dim));
+	if (check_entry(node, slot, e, &found, err) < 0 ||
+	    lm_node_put(node, slot, e->dtype, 1, err) < 0)
 		return -1;
-	w->view = view;
+	if (t->place != NULL)
+		there = t->place(t, e, &offset, err);
+	if (there <= 0)
+		return there < 0 ? -1 : load(m, &node->weight[slot], t, i, err);
+	view = lm_arena_alloc(&m->arena, 1, sizeof(*view), err);
+	if (view == NULL ||
+	    lm_view_whole(view, t->source, offset, e->dtype, NULL, &found, err) < 0)
+		return -1;
+	node->weight[slot].view = view;
 	return 0;
 }
 
 struct filling {
-	const struct loom_tensors *tensors;
-	struct lm_source *source;
+	struct loom_tensors *tensors;
 	struct lm_names names;
 	unsigned char *used;
 };
@@ -173,7 +201,7 @@ fill_slot(struct loom_model *m, struct filling *f, struct lm_node *node, size_t 
 	if (r < 0)
 		return -1;
 	f->used[at] = 1;
-	return lm_topology_view(m, node, slot, &f->tensors->entries[at], f->source, err);
+	return lm_topology_view(m, node, slot, f->tensors, at, err);
 }
 
 static int
@@ -202,10 +230,10 @@ all_used(const struct filling *f, struct loom_error *err)
 }
 
 int
-lm_topology_fill(struct loom_model *m, const char *text, size_t n, const struct loom_tensors *t,
-    struct lm_source *source, struct loom_error *err)
+lm_topology_fill(struct loom_model *m, const char *text, size_t n, struct loom_tensors *t,
+    struct loom_error *err)
 {
-	struct filling f = { .tensors = t, .source = source };
+	struct filling f = { .tensors = t };
 	struct lm_arena arena = { 0 };
 	size_t i;
 	int r;

@@ -19,14 +19,17 @@ int lm_topology_read(struct loom_model *, const char *text, size_t n, lm_topolog
 /* "NODE.SLOT" into buf: what a slot's tensor is called where the file does not say otherwise. */
 int lm_topology_name(struct lm_buf *, const struct lm_node *, size_t slot,
     struct loom_error *) LOOM_MUST_CHECK;
-/* A slot becomes the tensor of a file whose bytes lie in source, as its view. */
-int lm_topology_view(struct loom_model *, struct lm_node *, size_t slot, const struct lm_entry *,
-    struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
+/*
+ * A slot becomes entry i of an indexed file whose bytes lie in source: its view, or a copy where the file
+ * does not have the values as they are.
+ */
+int lm_topology_view(struct loom_model *, struct lm_node *, size_t slot, struct loom_tensors *,
+    size_t i, struct loom_error *) LOOM_MUST_CHECK;
 /*
  * A whole network: the text, and all slots from the tensors of an indexed file, by NODE.SLOT; what is left
  * over is refused.
  */
-int lm_topology_fill(struct loom_model *, const char *text, size_t n, const struct loom_tensors *,
-    struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
+int lm_topology_fill(struct loom_model *, const char *text, size_t n, struct loom_tensors *,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 #endif
