@@ -1,4 +1,5 @@
 /* source: one stream of bytes to read, from a file, a pipe or memory. */
+#define _GNU_SOURCE /* F_SETPIPE_SZ */
 #include "base/source.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@
 
 struct lm_source {
 	char name[256];
-	int fd; /* -1: memory alone */
+	char *path; /* of a regular file, or NULL */
+	int fd;	    /* -1: memory alone */
 	int seekable;
 	uint64_t size; /* where seekable */
 	uint64_t base; /* position of buf[0] */
@@ -29,6 +31,17 @@ struct lm_source {
 	size_t map_len;
 };
 
+/* More room in a pipe, where there is such a thing, for both sides to work at once; it does without. */
+static void
+widen_pipe(int fd)
+{
+#ifdef F_SETPIPE_SZ
+	(void)fcntl(fd, F_SETPIPE_SZ, (int)PIECE);
+#else
+	(void)fd;
+#endif
+}
+
 static int
 start(struct lm_source *s, struct loom_error *err)
 {
@@ -39,6 +52,8 @@ start(struct lm_source *s, struct loom_error *err)
 		return lm_fail_sys(err, errno, "cannot look at it");
 	if (S_ISDIR(st.st_mode))
 		return lm_fail_sys(err, EISDIR, "cannot read it");
+	if (S_ISFIFO(st.st_mode))
+		widen_pipe(s->fd);
 	here = S_ISREG(st.st_mode) ? lseek(s->fd, 0, SEEK_CUR) : -1;
 	if (here == 0) {
 		s->seekable = 1;
@@ -50,27 +65,64 @@ start(struct lm_source *s, struct loom_error *err)
 }
 
 int
-lm_source_open(struct lm_source **out, const char *path, struct loom_error *err)
+lm_source_descriptor(struct lm_source **out, int descriptor, const char *name,
+    struct loom_error *err)
 {
 	struct lm_source *s;
-	int standard = strcmp(path, "-") == 0;
 
 	*out = NULL;
 	s = lm_alloc(1, sizeof(*s), err);
-	if (s == NULL)
+	if (s == NULL) {
+		if (descriptor > STDIN_FILENO)
+			(void)close(descriptor);
 		return -1;
-	lm_tail(s->name, sizeof(s->name), standard ? "<stdin>" : path);
+	}
+	lm_tail(s->name, sizeof(s->name), name);
 	lm_buf_init(&s->whole, SIZE_MAX / 4);
-	s->fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	if (s->fd < 0)
-		(void)lm_fail_sys(err, errno, "cannot open it");
-	if (s->fd < 0 || start(s, err) < 0) {
+	s->fd = descriptor;
+	if (start(s, err) < 0) {
 		(void)lm_fail_in(err, s->name);
 		lm_source_free(s);
 		return -1;
 	}
 	*out = s;
 	return 0;
+}
+
+static int
+keep_path(struct lm_source *s, const char *path, struct loom_error *err)
+{
+	size_t n = strlen(path) + 1;
+
+	s->path = lm_alloc(n, 1, err);
+	if (s->path == NULL)
+		return -1;
+	memcpy(s->path, path, n);
+	return 0;
+}
+
+int
+lm_source_open(struct lm_source **out, const char *path, struct loom_error *err)
+{
+	char name[sizeof((*out)->name)];
+	int fd;
+
+	*out = NULL;
+	if (strcmp(path, "-") == 0)
+		return lm_source_descriptor(out, STDIN_FILENO, "<stdin>", err);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		(void)lm_fail_sys(err, errno, "cannot open it");
+		lm_tail(name, sizeof(name), path);
+		return lm_fail_in(err, name);
+	}
+	if (lm_source_descriptor(out, fd, path, err) < 0)
+		return -1;
+	if (!(*out)->seekable || keep_path(*out, path, err) == 0)
+		return 0;
+	lm_source_free(*out);
+	*out = NULL;
+	return -1;
 }
 
 int
@@ -102,6 +154,7 @@ lm_source_free(struct lm_source *s)
 		(void)munmap(s->map, s->map_len);
 	lm_buf_release(&s->whole);
 	lm_free(s->window);
+	lm_free(s->path);
 	lm_free(s);
 }
 
@@ -109,6 +162,12 @@ const char *
 lm_source_name(const struct lm_source *s)
 {
 	return s->name;
+}
+
+const char *
+lm_source_path(const struct lm_source *s)
+{
+	return s->path;
 }
 
 uint64_t

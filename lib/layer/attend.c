@@ -187,10 +187,11 @@ mend(const struct lm_attend *a, const struct room *r, size_t row, size_t d)
 static void
 mend_all(const struct lm_attend *a, const struct room *r)
 {
+	const double *norm = a->norms != NULL ? a->norms : a->v.norm;
 	size_t d, row;
 
 	for (d = 0; d < a->v.n; d++)
-		for (row = 0; !isfinite(a->v.norm[d]) && row < a->queries; row++)
+		for (row = 0; !isfinite(norm[d]) && row < a->queries; row++)
 			mend(a, r, row, d);
 	for (row = 0; row < a->queries; row++)
 		for (d = 0; r->listed[row] == 0 && d < a->v.n; d++)
@@ -209,7 +210,8 @@ mix(const struct lm_attend *a, const struct room *r, size_t last)
 		.scale = r->inverse,
 		.scale_step = 1,
 		.y = a->o,
-		.y_step = a->o_step };
+		.y_step = a->o_step,
+		.norms = a->norms };
 
 	v.k = last;
 	a->kernels->product(&p, 0, p.m, 0, v.n, a->room, a->counts);

@@ -27,6 +27,7 @@ struct lm_attend {
 	size_t keys;
 	struct lm_matrix k; /* a row for each: so many columns has the product of scores */
 	struct lm_matrix v; /* a row for each element of their values, in panels */
+	double *norms;	    /* room for v's where they come along with a single query; or NULL */
 	double scale;
 	enum lm_mask kind;
 	size_t mask_step;

@@ -46,11 +46,14 @@ lines_of(const struct lm_heads *h)
 void
 lm_heads_fit(struct lm_heads *h)
 {
+	size_t queries = h->sq * (h->heads / h->kv_heads);
+
 	h->keys.positions = h->most > 0 ? h->most : h->sk;
 	h->keys.head_dim = h->head_dim;
 	h->keys.value_dim = h->value_dim;
 	h->keys.kept = h->most > 0;
-	h->keys.rows = h->most == 0 && h->sq * (h->heads / h->kv_heads) < PACKED;
+	h->keys.rows = h->most == 0 && queries < PACKED;
+	h->keys.along = h->most == 0 && queries == 1;
 }
 
 size_t
@@ -332,6 +335,7 @@ attend_block(const struct lines *l, int worker, size_t i, size_t head, size_t ro
 	a.room = lm_call_room(h->call, worker);
 	a.k = lm_keys_of(&h->keys, group, &in);
 	a.v = lm_values_of(&h->keys, group, &in);
+	a.norms = lm_keys_norms(&h->keys, group);
 	a.queries = n;
 	a.q = h->q + at * h->head_dim;
 	a.q_step = step * h->head_dim;

@@ -105,10 +105,12 @@ add_values(const struct lm_keys *keys, const struct head *h, const struct lm_inc
 	size_t wide = whole(keys->value_dim), step = in_place(keys) ? in->v_step : wide, d;
 	const float *v = in_place(keys) ? in->v : h->values + in->before * wide;
 
-	if (in->before == 0)
-		memset(h->value_square, 0, wide * sizeof *h->value_square);
 	if (!in_place(keys))
 		copy_values(keys, h, in);
+	if (keys->along)
+		return;
+	if (in->before == 0)
+		memset(h->value_square, 0, wide * sizeof *h->value_square);
 	kernels->squares(h->value_square, v, step, in->n, wide);
 	for (d = 0; d < wide; d++)
 		h->value_norm[d] = sqrt(h->value_square[d]);
@@ -153,5 +155,11 @@ lm_values_of(const struct lm_keys *keys, size_t head, const struct lm_incoming *
 		.panels = in_place(keys) ? last->v : h.values,
 		.stride = in_place(keys) ? last->v_step : whole(keys->value_dim),
 		.apart = LM_PANEL,
-		.norm = h.value_norm };
+		.norm = keys->along ? NULL : h.value_norm };
+}
+
+double *
+lm_keys_norms(const struct lm_keys *keys, size_t head)
+{
+	return keys->along ? head_of(keys, head).value_norm : NULL;
 }

@@ -11,6 +11,7 @@ struct lm_keys {
 	size_t positions; /* at the most */
 	size_t head_dim, value_dim;
 	int rows;     /* keys are used as the rows that they came in, values too if that goes */
+	int along;    /* the norms of values come along with the products */
 	int kept;     /* others come behind them */
 	char *memory; /* of one head after another: lm_keys_size bytes for each */
 };
@@ -29,5 +30,7 @@ void lm_keys_add(const struct lm_keys *, size_t head, const struct lm_incoming *
 /* All positions up to the last that came: the keys as rows of a matrix, the values as its columns. */
 struct lm_matrix lm_keys_of(const struct lm_keys *, size_t head, const struct lm_incoming *last);
 struct lm_matrix lm_values_of(const struct lm_keys *, size_t head, const struct lm_incoming *last);
+/* Where the norms of a head's values go that come along; NULL if they are there. */
+double *lm_keys_norms(const struct lm_keys *, size_t head);
 
 #endif

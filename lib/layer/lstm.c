@@ -10,22 +10,17 @@ enum { I, F, G, O, GATES };
 static void
 update(const struct lm_call *c, const struct lm_stepping *s, size_t from, size_t to)
 {
-	size_t pitch = s->pitch, n = to - from, j;
-	float *z = s->z, *h = s->h;
-	double *memory = s->memory;
+	size_t pitch = s->pitch, n = to - from;
+	float *z = s->z, *h = s->h + from;
 	float *i = z + I * pitch, *f = z + F * pitch, *g = z + G * pitch, *o = z + O * pitch;
 
 	c->kernels->fn->sigmoid(i + from, i + from, n);
 	c->kernels->fn->sigmoid(f + from, f + from, n);
 	c->kernels->fn->tanh(g + from, g + from, n);
 	c->kernels->fn->sigmoid(o + from, o + from, n);
-	for (j = from; j < to; j++) {
-		memory[j] = f[j] * memory[j] + (double)i[j] * g[j];
-		h[j] = (float)memory[j];
-	}
-	c->kernels->fn->tanh(h + from, h + from, n);
-	for (j = from; j < to; j++)
-		h[j] = o[j] * h[j];
+	c->kernels->fn->remember(s->memory + from, h, i + from, f + from, g + from, n);
+	c->kernels->fn->tanh(h, h, n);
+	c->kernels->fn->gate(h, o + from, n);
 }
 
 static const struct lm_cell cell = { GATES, update, NULL, NULL };

@@ -116,14 +116,14 @@ lm_convert(const struct lm_dtype *to, void *dst, const struct lm_dtype *from, co
 }
 
 void
-lm_seal(const struct lm_dtype *dtype, void *data, size_t count)
+lm_seal(const struct lm_functions *fn, const struct lm_dtype *dtype, void *data, size_t count)
 {
 	unsigned char *p = data;
 	uint64_t wide;
 	uint32_t narrow;
 	size_t i;
 
-	if (dtype == lm_dtype_get(LM_F32))
+	if (dtype == lm_dtype_get(LM_F32) && fn->has_nan(data, count))
 		lm_canonical_nans_f32(data, count);
 	if (lm_little_endian())
 		return;

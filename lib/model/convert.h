@@ -3,6 +3,7 @@
 #define MODEL_CONVERT_H
 
 #include "layer/shape.h"
+#include "num/functions.h"
 
 /*
  * count values at src, packed little-endian of dtype from, into dst as float32, int64 or bool in this
@@ -13,6 +14,6 @@ int lm_convert(const struct lm_dtype *to, void *dst, const struct lm_dtype *from
     size_t count, struct loom_error *) LOOM_MUST_CHECK;
 
 /* In place, from a run's form to the one that leaves it: one NaN, little-endian. */
-void lm_seal(const struct lm_dtype *, void *data, size_t count);
+void lm_seal(const struct lm_functions *, const struct lm_dtype *, void *data, size_t count);
 
 #endif

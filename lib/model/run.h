@@ -28,6 +28,7 @@ struct loom_run {
 	/* the present plan */
 	struct lm_arena memory;
 	struct lm_shape *planned; /* input shapes that it is for; NULL: no plan */
+	int settled;		  /* it has been used more than once */
 	struct lm_shape *shapes;
 	struct lm_sizes sizes;
 	struct lm_array *values;
@@ -38,6 +39,10 @@ struct loom_run {
 	void *work;
 };
 
+/* Room for each fed value beside the value itself, which is still computed. */
+int lm_run_place_fed(struct loom_run *, struct loom_error *) LOOM_MUST_CHECK;
+/* Inputs and fed values, in the forms of a run. */
+int lm_run_convert(struct loom_run *, struct loom_error *) LOOM_MUST_CHECK;
 /* What is said of a value comes to name whose it is; always -1. */
 int lm_run_fail_value(const char *what, const char *name, struct loom_error *);
 

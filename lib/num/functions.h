@@ -48,6 +48,15 @@ struct lm_functions {
 	/* The same with one line for all, and with a line for each. */
 	void (*affine)(float *y, const float *x, const struct lm_affine *line, size_t n);
 	void (*affines)(float *y, const float *x, const struct lm_affine *line, size_t n);
+
+	/* y = x, or +0 where x is below 0 or is -0. */
+	lm_map_fn *relu;
+	/* memory = f * memory + i * g, each step rounded to binary64; h is that rounded to binary32. */
+	void (*remember)(double *memory, float *h, const float *i, const float *f, const float *g,
+	    size_t n);
+	/* y = y * x. */
+	void (*gate)(float *y, const float *x, size_t n);
+	int (*has_nan)(const float *x, size_t n);
 };
 
 extern const struct lm_functions lm_functions_scalar, lm_functions_sse2, lm_functions_avx2,

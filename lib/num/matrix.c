@@ -5,14 +5,16 @@
 #include "base/mem.h"
 #include "num/kernel.h"
 
-enum { PIECE = 1024 }; /* values whose grid is looked for at once */
+enum {
+	PIECE = 1024,  /* values whose grid is looked for at once */
+	NEAR = 1 << 23 /* values at most that a cache may hold */
+};
 
-enum form { NORMS, PANELS, RESIDUES };
+enum form { PANELS, RESIDUES };
 
 /*
  * The rules: products of so many rows or more, of matrices so large, gain from a form in that set;
- * with fewer rows a matrix is used as it came, unless it is small; and if it fits a cache its norms are
- * worth a look at it in advance: where memory is the limit their sums come along for nothing.
+ * with fewer rows a matrix is used as it came, unless it is small.
  */
 static const struct rule {
 	const char *set; /* NULL: any */
@@ -24,7 +26,6 @@ static const struct rule {
 	{ "amx", RESIDUES, 128, 128, 128, 0 },
 	{ NULL, PANELS, 4, 1, 1, 0 },
 	{ NULL, PANELS, 1, 1, 1, 1 << 17 },
-	{ NULL, NORMS, 1, 1, 1, 1 << 23 },
 };
 
 struct lm_matrix
@@ -145,25 +146,9 @@ make_panels(struct lm_matrix *m, struct lm_arena *arena, struct loom_error *err)
 }
 
 static int
-make_norms(struct lm_matrix *m, struct lm_arena *arena, struct loom_error *err)
-{
-	double *norm = lm_arena_alloc(arena, panels_of(m->n) * LM_PANEL, sizeof(*norm), err);
-	size_t c;
-
-	if (norm == NULL)
-		return -1;
-	for (c = 0; c < m->n; c++)
-		norm[c] = lm_norm(m->rows + c * m->step, m->k);
-	m->norm = norm;
-	return 0;
-}
-
-static int
 make(struct lm_matrix *m, enum form form, const struct lm_kernels *kernels, struct lm_arena *arena,
     struct loom_error *err)
 {
-	if (form == NORMS)
-		return m->norm != NULL ? 0 : make_norms(m, arena, err);
 	if (form == PANELS)
 		return m->panels != NULL ? 0 : make_panels(m, arena, err);
 	return m->residues != NULL ? 0 : kernels->residues(m, arena, err);
@@ -186,5 +171,22 @@ lm_matrix_suit(struct lm_matrix *m, size_t rows, const struct lm_kernels *kernel
 		if (m->panels != NULL || m->residues != NULL) /* there are none of very long rows */
 			return 0;
 	}
+	return 0;
+}
+
+int
+lm_matrix_settle(struct lm_matrix *m, struct lm_arena *arena, struct loom_error *err)
+{
+	double *norm;
+	size_t c;
+
+	if (m->norm != NULL || m->residues != NULL || m->n * m->k > NEAR)
+		return 0;
+	norm = lm_arena_alloc(arena, panels_of(m->n) * LM_PANEL, sizeof(*norm), err);
+	if (norm == NULL)
+		return -1;
+	for (c = 0; c < m->n; c++)
+		norm[c] = lm_norm(m->rows + c * m->step, m->k);
+	m->norm = norm;
 	return 0;
 }

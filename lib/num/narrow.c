@@ -61,33 +61,14 @@ lm_bf16_encode(float v)
 	return (uint16_t)shift_rounding(u, 16);
 }
 
-enum { STRIP = 1024 }; /* values that are looked at together, since most have no NaN among them */
-
-/* Without branches, so that it becomes vector code. */
-static int
-has_nan(const float *v, size_t n)
-{
-	uint32_t any = 0;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		any |= (lm_bits32(v[i]) & 0x7fffffff) > 0x7f800000;
-	return any != 0;
-}
-
 void
 lm_canonical_nans_f32(float *v, size_t n)
 {
-	size_t at, i, end;
+	size_t i;
 
-	for (at = 0; at < n; at = end) {
-		end = n - at < STRIP ? n : at + STRIP;
-		if (!has_nan(v + at, end - at))
-			continue;
-		for (i = at; i < end; i++)
-			if (v[i] != v[i])
-				v[i] = lm_from_bits32(0x7fc00000);
-	}
+	for (i = 0; i < n; i++)
+		if (v[i] != v[i])
+			v[i] = lm_from_bits32(0x7fc00000);
 }
 
 void

@@ -26,8 +26,8 @@ struct lm_matrix {
 	size_t step;
 	const float *panels; /* or NULL */
 	size_t stride, apart;
-	const double *
-	    norm; /* lm_norm of each row, then zeros up to a multiple of 16; NULL: not known, no panels */
+	/* lm_norm of each row, then zeros up to a multiple of 16; NULL: not known, no panels but for norms */
+	const double *norm;
 	const double
 	    *grid; /* of each panel: lm_grid of all its values, 0 if that helps no sum; or NULL */
 	const struct lm_residues *residues; /* of int8 tiles, for sets that have them; or NULL */
@@ -59,6 +59,11 @@ struct lm_product {
 	 */
 	double *sums;
 	const struct lm_product *begun; /* with k no greater than LM_LONGEST_PROOF; or NULL */
+	/*
+	 * Where the norms go of a factor in panels that has none: they come along with the sums of a
+	 * single row and no others, as many as there are lanes in the panels; or NULL.
+	 */
+	double *norms;
 };
 
 /* The binary64 square root of the sum of squares, in any order: what the proof needs of a row. */
@@ -76,6 +81,11 @@ size_t lm_panels_size(size_t n, size_t k);
  */
 int lm_matrix_suit(struct lm_matrix *, size_t m, const struct lm_kernels *, struct lm_arena *,
     struct loom_error *);
+/*
+ * What is worth a look at all values of a matrix that products are made with again: its norms, if a
+ * cache may hold it.  Where memory is the limit their sums come along with the products for nothing.
+ */
+int lm_matrix_settle(struct lm_matrix *, struct lm_arena *, struct loom_error *);
 /*
  * The next 16 rows, or the n that are left, as a panel of stride 16: 16 * k floats, with zeros for rows
  * that are not there; and 16 norms.

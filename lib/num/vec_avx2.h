@@ -116,6 +116,15 @@ lm_vec_sum(lm_vec v)
 }
 
 static inline lm_vec
+lm_vec_sums(const lm_vec *v)
+{
+	__m256d a = _mm256_hadd_pd(v[0], v[1]), b = _mm256_hadd_pd(v[2], v[3]);
+
+	return _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20),
+	    _mm256_permute2f128_pd(a, b, 0x31));
+}
+
+static inline lm_vec
 lm_vec_round32(lm_vec v)
 {
 	__m256i u = _mm256_castpd_si256(v);

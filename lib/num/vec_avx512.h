@@ -111,6 +111,26 @@ lm_vec_sum(lm_vec v)
 	return _mm512_reduce_add_pd(v);
 }
 
+/* Sums of neighbouring quarters of a and then of b. */
+static inline lm_vec
+lm_vec_add_quarters(lm_vec a, lm_vec b)
+{
+	return _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd));
+}
+
+static inline lm_vec
+lm_vec_sums(const lm_vec *v)
+{
+	lm_vec pair[LM_LANES / 2];
+	int i;
+
+	for (i = 0; i < LM_LANES / 2; i++)
+		pair[i] = _mm512_add_pd(_mm512_unpacklo_pd(v[2 * i], v[2 * i + 1]),
+		    _mm512_unpackhi_pd(v[2 * i], v[2 * i + 1]));
+	return lm_vec_add_quarters(lm_vec_add_quarters(pair[0], pair[1]),
+	    lm_vec_add_quarters(pair[2], pair[3]));
+}
+
 static inline lm_vec
 lm_vec_round32(lm_vec v)
 {

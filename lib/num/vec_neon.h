@@ -113,6 +113,12 @@ lm_vec_sum(lm_vec v)
 }
 
 static inline lm_vec
+lm_vec_sums(const lm_vec *v)
+{
+	return vpaddq_f64(v[0], v[1]);
+}
+
+static inline lm_vec
 lm_vec_round32(lm_vec v)
 {
 	uint64x2_t u = vreinterpretq_u64_f64(v);

@@ -126,6 +126,13 @@ lm_vec_sum(lm_vec v)
 	return v;
 }
 
+/* Lane i is the sum of the lanes of v[i]. */
+static inline lm_vec
+lm_vec_sums(const lm_vec *v)
+{
+	return v[0];
+}
+
 /* lm_round32 of each lane; a NaN is one that binary32 numbers led to. */
 static inline lm_vec
 lm_vec_round32(lm_vec v)

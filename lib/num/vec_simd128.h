@@ -110,6 +110,13 @@ lm_vec_sum(lm_vec v)
 }
 
 static inline lm_vec
+lm_vec_sums(const lm_vec *v)
+{
+	return wasm_f64x2_add(wasm_i64x2_shuffle(v[0], v[1], 0, 2),
+	    wasm_i64x2_shuffle(v[0], v[1], 1, 3));
+}
+
+static inline lm_vec
 lm_vec_round32(lm_vec v)
 {
 	v128_t odd = wasm_v128_and(wasm_u64x2_shr(v, 21), wasm_i64x2_splat(1));

@@ -109,6 +109,12 @@ lm_vec_sum(lm_vec v)
 }
 
 static inline lm_vec
+lm_vec_sums(const lm_vec *v)
+{
+	return _mm_add_pd(_mm_unpacklo_pd(v[0], v[1]), _mm_unpackhi_pd(v[0], v[1]));
+}
+
+static inline lm_vec
 lm_vec_round32(lm_vec v)
 {
 	__m128i u = _mm_castpd_si128(v);

@@ -226,16 +226,17 @@ check_special(void)
 	static const float kinds[3] = { HUGE_VALF, -HUGE_VALF, NAN };
 	size_t checked = 0, i;
 
-	for (i = 0; i < 12; i++) {
-		struct tried t = { 1, 2, 1, 40, 40, 6, 5 + 11 * (i % 2), i % 3 == 0, (int)(i % 4),
-			i < 8 ? 0 : 2 };
+	for (i = 0; i < 24; i++) {
+		int lone = i >= 12; /* a query for each head of keys */
+		struct tried t = { 1, 2, lone ? 2 : 1, lone ? 1 : 40, 40, 6, 5 + 11 * (i % 2),
+			!lone && i % 3 == 0, (int)(i % 4), i % 12 < 8 ? 0 : 2 };
 
 		v[draw_bits(&seed) % (40 * t.v)] = kinds[i % 3];
 		v[draw_bits(&seed) % (40 * t.v)] = kinds[i / 4 % 3];
 		if (i % 2 == 0)
 			k[draw_bits(&seed) % (40 * t.e)] = kinds[i % 3];
 		if (i % 4 == 0)
-			q[draw_bits(&seed) % (80 * t.e)] = kinds[i / 4 % 3];
+			q[draw_bits(&seed) % (2 * t.sq * t.e)] = kinds[i / 4 % 3];
 		checked += try_all(&t);
 		draw_all();
 	}

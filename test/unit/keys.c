@@ -67,6 +67,8 @@ check_head(const struct lm_keys *keys, size_t head, size_t positions,
 	assert(mk.norm != NULL || keys->rows);
 	check_norms(&mk);
 	check_norms(&mv);
+	assert((mv.norm == NULL) == keys->along);
+	assert((lm_keys_norms(keys, head) != NULL) == keys->along);
 }
 
 /* Pieces of so many positions; after each all is there. */
@@ -93,7 +95,7 @@ check_cut(const struct lm_keys *keys, size_t piece, const struct lm_kernels *set
 static size_t
 check_dims(size_t head_dim, size_t value_dim)
 {
-	struct lm_keys keys = { LONG, head_dim, value_dim, 0, 0, NULL };
+	struct lm_keys keys = { LONG, head_dim, value_dim, 0, 0, 0, NULL };
 	const struct lm_kernels *set;
 	size_t i, piece, checked = 0;
 
@@ -101,6 +103,7 @@ check_dims(size_t head_dim, size_t value_dim)
 		for (piece = 1; piece <= LONG; piece += 4, checked++) {
 			keys.kept = piece < LONG;
 			keys.rows = piece == LONG && i % 2 == 0;
+			keys.along = piece == LONG && i % 3 == 0;
 			keys.memory = aligned_alloc(64, HEADS * lm_keys_size(&keys));
 			assert(keys.memory != NULL && lm_keys_size(&keys) % 64 == 0);
 			memset(keys.memory, 0xff, HEADS * lm_keys_size(&keys));
