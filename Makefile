@@ -192,6 +192,12 @@ check-wheel: wheel
 	@contrib/install-deps planets
 	@OUT='$(out)' PYTHON='$(or $(PYTHON),$(CURDIR)/build/planets/bin/python)' test/wheel/run
 
+# Exported files in the engines that they are for, and those engines' files in ours.
+check-interop:
+	@contrib/install-deps planets
+	$(make_again) programs
+	@$(run_env) PYTHON='$(or $(PYTHON),$(CURDIR)/build/planets/bin/python)' test/interop/run $(INTEROP)
+
 install: programs
 	mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib' '$(DESTDIR)$(PREFIX)/include'
 	install -m 755 $(programs) '$(DESTDIR)$(PREFIX)/bin'
@@ -206,4 +212,4 @@ install: programs
 clean:
 	rm -rf build
 
-.PHONY: all programs contestants check lint format fuzz exhaustive bench demo planets cross wheel check-wheel install clean
+.PHONY: all programs contestants check lint format fuzz exhaustive bench demo planets cross wheel check-wheel check-interop install clean

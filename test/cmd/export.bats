@@ -1,0 +1,110 @@
+load helper
+
+# Networks that use every kind of slot: layers, sidecars, ties, a constant, an activation.
+net=$FIXTURES/entity/bridge.entity
+loom=$FIXTURES/entity/chain-float32/model.entity
+
+# The header of a .safetensors with something else where something stands first.
+edit() {
+	"$PYTHON" - "$@" <<-'PY'
+		import json, struct, sys
+		path, old, new = sys.argv[1:]
+		data = open(path, "rb").read()
+		size = struct.unpack_from("<Q", data)[0]
+		header = data[8:8 + size].replace(old.encode(), new.encode(), 1)
+		assert header != data[8:8 + size], old
+		open(path, "wb").write(struct.pack("<Q", len(header)) + header + data[8 + size:])
+	PY
+}
+
+@test "export: each format gives the checkpoint back, byte for byte" {
+	for format in safetensors npz onnx; do
+		run --separate-stderr -0 loom-export -f $format -o "out.$format" "$loom"
+		[ -z "$output" ]
+		[ "$stderr" = "loom-export: out.$format: reads back identically here" ]
+		loom-import "out.$format" >back.entity
+		same back.entity "$loom"
+	done
+}
+
+@test "export: the same model gives the same bytes, in a file and on standard output" {
+	for format in safetensors npz onnx gguf; do
+		loom-export -f $format -o "a.$format" "$net" 2>/dev/null
+		loom-export -f $format "$net" >"b.$format" 2>/dev/null
+		same "a.$format" "b.$format"
+	done
+}
+
+@test "export: every other program takes the file where it takes a model" {
+	loom-export -f onnx -o net.onnx "$loom"
+	"$PYTHON" "$TOP/test/cmd/net.py" npy '[[1, -2, 3, 0.5]]' >x.npy
+	loom-infer -m "$loom" x.npy >a.npy || true
+	loom-infer -m net.onnx x.npy >b.npy || true
+	same a.npy b.npy
+	entity-dump net.onnx | grep -q '^format=onnx\|format: onnx\|onnx'
+	loom-export -f safetensors net.onnx >net.safetensors
+	loom-import net.safetensors >back.entity
+	loom-infer -m back.entity x.npy >c.npy || true
+	same a.npy c.npy
+}
+
+@test "export: a narrower type is asked for, and says what each tensor loses" {
+	"$PYTHON" "$TOP/test/cmd/net.py" stream '[{"w": [["0x1.001p0", "0x1p-25", 65520, "0x1.8p-24", 1]]}]' |
+		loom-stream >one.entity
+	run --separate-stderr -0 loom-export -f safetensors -d f16 -o half.safetensors one.entity
+	[ "${stderr_lines[0]}" = "loom-export: tensor net.0.weight: float32 to float16: 4 of 5 values change, by at most 0.000244, 0.5 ULP; overflow 1, underflow 1, subnormal 1" ]
+	[ "${stderr_lines[1]}" = 'loom-export: half.safetensors: reads back identically here' ]
+	run --separate-stderr -2 loom-export -f npz -d bf16 -o no.npz one.entity
+	[ "$stderr" = 'loom-export: one.entity: dtype bf16 is not one of this format: f16' ]
+	[ ! -e no.npz ]
+}
+
+@test "export: the command line is checked" {
+	run --separate-stderr -2 loom-export "$net"
+	[ "$stderr" = "loom-export: -f FORMAT is missing: see loom-list formats
+Try 'loom-export --help'." ]
+	run --separate-stderr -2 loom-export -f npy -o x "$net"
+	[[ $stderr = 'loom-export: format npy is not one that is exported: '* ]]
+	run --separate-stderr -2 loom-export -f onnx --opset 16 -o x "$net"
+	[ ! -e x ]
+}
+
+@test "export: nothing is left where the output cannot be, or the model is none" {
+	mkdir -p in/there
+	printf 'no network' >in/bad
+	run --separate-stderr -4 loom-export -f onnx -o in/there "$net"
+	[ "$stderr" = 'loom-export: in/there: cannot write it: Is a directory' ]
+	run --separate-stderr -4 loom-export -f onnx -o in/nowhere/x.onnx "$net"
+	[ "$stderr" = 'loom-export: in/nowhere/x.onnx: cannot make a directory for it: No such file or directory' ]
+	run --separate-stderr -3 loom-export -f onnx -o in/x.onnx in/bad
+	[ "$(ls -A in)" = "bad
+there" ]
+}
+
+@test "import: the network comes from the file, not from the checkpoint that it keeps" {
+	loom-export -f safetensors -o net.safetensors "$net"
+	edit net.safetensors '\"approximate\":\"none\"' '\"approximate\":\"tanh\"'
+	run --separate-stderr -0 loom-import -o changed.entity net.safetensors
+	[ "$stderr" = "loom-import: the file keeps the header of a checkpoint that is not this network's, and it is not used: node g (gelu): its approximate is another" ]
+	entity-dump changed.entity | grep -q 'approximate=tanh'
+}
+
+@test "import: weights alone are for the network that is named" {
+	loom-export -f safetensors -o net.safetensors "$loom"
+	"$PYTHON" - <<-'PY'
+		from safetensors import numpy
+		numpy.save_file(numpy.load_file("net.safetensors"), "bare.safetensors")
+	PY
+	run --separate-stderr -3 loom-import bare.safetensors
+	[[ $stderr = 'loom-import: bare.safetensors: holds '*' tensors and does not say what network they are of: name one with loom-import --template MODEL' ]]
+	loom-import -t "$loom" bare.safetensors >back.entity
+	"$PYTHON" "$TOP/test/cmd/net.py" npy '[[1, -2, 3, 0.5]]' >x.npy
+	loom-infer -m "$loom" x.npy >a.npy || true
+	loom-infer -m back.entity x.npy >b.npy || true
+	same a.npy b.npy
+}
+
+@test "import: a full disk is status 4, and leaves nothing" {
+	loom-export -f npz -o net.npz "$net" 2>/dev/null
+	full_disk loom-import net.npz
+}
