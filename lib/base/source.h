@@ -11,9 +11,14 @@ int lm_source_open(struct lm_source **, const char *path, struct loom_error *) L
 /* The memory is borrowed until the source is freed. */
 int lm_source_memory(struct lm_source **, const void *, size_t size, const char *name,
     struct loom_error *) LOOM_MUST_CHECK;
+/* A descriptor of a file that is open for reading, which the source takes over, also on failure. */
+int lm_source_descriptor(struct lm_source **, int descriptor, const char *name,
+    struct loom_error *) LOOM_MUST_CHECK;
 void lm_source_free(struct lm_source *);
 
 const char *lm_source_name(const struct lm_source *);
+/* The path that a regular file was opened by; NULL: it is none, standard input or memory. */
+const char *lm_source_path(const struct lm_source *);
 uint64_t lm_source_tell(const struct lm_source *); /* bytes consumed, or the position sought */
 /* 1 and *size where the whole length is known, 0 on a pipe. */
 int lm_source_size(const struct lm_source *, uint64_t *size);

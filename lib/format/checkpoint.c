@@ -47,14 +47,12 @@ static int
 read_directory(struct loom_model *m, const char *path, struct loom_error *err)
 {
 	const struct lm_foreign *foreign = lm_foreign_directory(path);
-	const struct lm_format_ops *of;
-	size_t i;
+	const struct lm_format_ops *of = lm_format_directory(path);
 
 	if (foreign != NULL)
 		return lm_foreign_fail(foreign, m->name, err);
-	for (i = 0; (of = lm_format_at(i)) != NULL; i++)
-		if (of->sniff_directory != NULL && of->sniff_directory(path))
-			return of->read_directory(m, path, err) < 0 ? -1 : lm_model_check(m, err);
+	if (of != NULL)
+		return of->read_directory(m, path, err) < 0 ? -1 : lm_model_check(m, err);
 	return lm_fail(err, LOOM_EFORMAT,
 	    "is a directory without a config.json: not a network that we read");
 }

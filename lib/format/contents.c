@@ -348,3 +348,26 @@ lm_contents(struct lm_source *source, int values, struct loom_error *err)
 	json_decref(object);
 	return NULL;
 }
+
+json_t *
+lm_contents_directory(const char *path, int values, struct loom_error *err)
+{
+	const struct lm_format_ops *format = lm_format_directory(path);
+	struct describing d = { NULL, values };
+	struct loom_model *model;
+	json_t *object;
+
+	if (loom_model_open(&model, path, err) < 0)
+		return NULL;
+	object = json_object();
+	if (object == NULL)
+		(void)lm_fail(err, LOOM_ENOMEM, "no memory for JSON");
+	if (object == NULL ||
+	    set_text(object, "format", format != NULL ? format->name : NULL, err) < 0 ||
+	    describe_model(object, model, &d, err) < 0) {
+		json_decref(object);
+		object = NULL;
+	}
+	loom_model_free(model);
+	return object;
+}

@@ -10,5 +10,7 @@
  * source over, also on failure; NULL on failure; the caller's to json_decref.
  */
 json_t *lm_contents(struct lm_source *, int values, struct loom_error *);
+/* The same of a directory. */
+json_t *lm_contents_directory(const char *path, int values, struct loom_error *);
 
 #endif

@@ -1,6 +1,7 @@
 /* dump: what is in a file, for people, for diff and for scripts. */
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/source.h"
 #include "format/contents.h"
@@ -259,17 +260,24 @@ put_json(FILE *out, json_t *contents, struct loom_error *err)
 	return r;
 }
 
+static json_t *
+read_contents(const char *path, int values, struct loom_error *err)
+{
+	struct lm_source *source;
+	struct stat st;
+
+	if (strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return lm_contents_directory(path, values, err);
+	return lm_source_open(&source, path, err) < 0 ? NULL : lm_contents(source, values, err);
+}
+
 int
 loom_dump(FILE *out, const char *path, unsigned flags, int *sound, struct loom_error *err)
 {
-	struct lm_source *source;
-	json_t *contents;
+	json_t *contents = read_contents(path, (flags & LOOM_DUMP_HEADER) == 0, err);
 	int r = 0;
 
 	*sound = 0;
-	if (lm_source_open(&source, path, err) < 0)
-		return -1;
-	contents = lm_contents(source, (flags & LOOM_DUMP_HEADER) == 0, err);
 	if (contents == NULL)
 		return -1;
 	*sound = json_array_size(json_object_get(contents, "findings")) == 0;

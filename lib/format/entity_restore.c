@@ -91,7 +91,8 @@ lay_all(struct restoring *r, struct loom_error *err)
 			from = &m->nodes[i]->weight[k];
 			while (from->same != NULL)
 				from = from->same;
-			if (to->dtype != NULL && to->same == NULL)
+			/* What the header itself means, a factor of a mean, has no place. */
+			if (to->dtype != NULL && to->same == NULL && to->view != NULL)
 				one = lay(r, to, from, err);
 		}
 	return one;

@@ -32,8 +32,8 @@ read_template(const struct loom_model *m, struct lm_buf *text, struct loom_error
 	return r;
 }
 
-static int
-keep_checkpoint(struct loom_model *m, const struct loom_tensors *t, struct loom_error *err)
+int
+lm_flat_keep(struct loom_model *m, const struct loom_tensors *t, struct loom_error *err)
 {
 	if (t->checkpoint == NULL)
 		return 0;
@@ -42,8 +42,8 @@ keep_checkpoint(struct loom_model *m, const struct loom_tensors *t, struct loom_
 	return m->restore != NULL ? 0 : -1;
 }
 
-static int
-read_from(struct loom_model *m, struct loom_tensors *t, struct loom_error *err)
+int
+lm_flat_fill(struct loom_model *m, struct loom_tensors *t, struct loom_error *err)
 {
 	struct lm_buf text;
 	int r;
@@ -56,7 +56,7 @@ read_from(struct loom_model *m, struct loom_tensors *t, struct loom_error *err)
 	if (r == 0)
 		r = lm_topology_fill(m, text.data, text.len, t, err);
 	lm_buf_release(&text);
-	return r < 0 ? -1 : keep_checkpoint(m, t, err);
+	return r < 0 ? -1 : lm_flat_keep(m, t, err);
 }
 
 int
@@ -68,7 +68,7 @@ lm_flat_read(struct loom_model *m, struct lm_source *source, struct loom_error *
 	m->source = NULL; /* the tensors have it now, and free it on failure */
 	if (lm_tensors_open(&t, source, err) < 0)
 		return -1;
-	r = read_from(m, t, err);
+	r = lm_flat_fill(m, t, err);
 	m->source = t->source;
 	t->source = NULL;
 	loom_tensors_free(t);
@@ -86,9 +86,9 @@ fail_dtype(const char *name, int bf16, struct loom_error *err)
 	    lm_shown(shown, name), bf16 ? " or bf16" : "");
 }
 
-/* The narrower dtype that is asked for; NULL: none is. */
-static int
-asked(const struct lm_export *e, int bf16, const struct lm_dtype **to, struct loom_error *err)
+int
+lm_flat_dtype(const struct lm_export *e, int bf16, const struct lm_dtype **to,
+    struct loom_error *err)
 {
 	const char *name = e->options->dtype;
 
@@ -143,7 +143,7 @@ add_all(struct lm_flat *f, struct lm_export *e, int bf16, struct loom_error *err
 	const struct lm_dtype *to;
 	size_t i, k;
 
-	if (asked(e, bf16, &to, err) < 0)
+	if (lm_flat_dtype(e, bf16, &to, err) < 0)
 		return -1;
 	f->tensors = lm_arena_alloc(e->arena, m->n_nodes * LM_SLOTS, sizeof(*f->tensors), err);
 	if (f->tensors == NULL)

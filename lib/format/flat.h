@@ -10,6 +10,15 @@
 
 /* Reads a model from the tensors of a file: for format rows. */
 int lm_flat_read(struct loom_model *, struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
+/* The same where the tensors are indexed already. */
+int lm_flat_fill(struct loom_model *, struct loom_tensors *, struct loom_error *) LOOM_MUST_CHECK;
+/* The header of a checkpoint that stands beside the tensors, kept for the model. */
+int lm_flat_keep(struct loom_model *, const struct loom_tensors *,
+    struct loom_error *) LOOM_MUST_CHECK;
+
+/* The narrower dtype that the options ask for, f16 or bf16; NULL: none. */
+int lm_flat_dtype(const struct lm_export *, int bf16, const struct lm_dtype **,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 /* What such a file is made of. */
 struct lm_flat {
@@ -33,5 +42,9 @@ typedef int lm_flat_writer(struct lm_sink *, const struct lm_flat *, struct lm_e
 int lm_flat_export(struct lm_export *, int bf16, lm_flat_writer *,
     struct loom_error *) LOOM_MUST_CHECK;
 void lm_flat_release(struct lm_flat *);
+
+/* A .safetensors of them; the texts stand in its metadata where they are not empty. */
+int lm_safetensors_write(struct lm_sink *, const struct lm_flat *, struct lm_export *,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 #endif

@@ -34,6 +34,17 @@ lm_format_find(const char *name)
 	return NULL;
 }
 
+const struct lm_format_ops *
+lm_format_directory(const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < ROWS; i++)
+		if (table[i]->sniff_directory != NULL && table[i]->sniff_directory(path))
+			return table[i];
+	return NULL;
+}
+
 /* "npy, npz, safetensors": what is read of that kind. */
 static const char *
 readable(char *dst, size_t size, unsigned holds)

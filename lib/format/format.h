@@ -47,6 +47,8 @@ struct lm_format_ops {
 
 const struct lm_format_ops *lm_format_at(size_t i); /* NULL: past the end */
 const struct lm_format_ops *lm_format_find(const char *name);
+/* The format of a directory; NULL: none of ours. */
+const struct lm_format_ops *lm_format_directory(const char *path);
 /* The format whose bytes these are, of any kind, without consuming any; NULL: none of ours. */
 int lm_format_of(struct lm_source *, const struct lm_format_ops **,
     struct loom_error *) LOOM_MUST_CHECK;

@@ -8,8 +8,10 @@
 #include "format/format.h"
 #include "format/outgoing.h"
 
-enum { LM_ONNX_RANK = 8 };   /* of tensors */
-enum { LM_ONNX_OPSET = 17 }; /* that is written unless another is asked for */
+enum { LM_ONNX_NO_TENSOR = -1 };
+enum { LM_ONNX_RANK = 8 }; /* of tensors */
+/* That is written unless another is asked for, and the last one that is. */
+enum { LM_ONNX_OPSET = 17, LM_ONNX_NEWEST = 23 };
 
 enum lm_onnx_type {
 	LM_ONNX_FLOAT = 1,
@@ -34,7 +36,10 @@ struct lm_onnx_tensor {
 	unsigned rank;
 	uint64_t dim[LM_ONNX_RANK];
 	uint64_t count;
-	/* Read: where the values lie, little-endian; data NULL: in a file, as view says. */
+	/*
+	 * Read: where the values lie, little-endian; data NULL: in a file, as view says.  Of a type without
+	 * a dtype, which stands only in a graph that the user cuts (how.outputs), neither.
+	 */
 	const unsigned char *data;
 	struct lm_view view;
 	/* Written: instead of data. */
@@ -79,7 +84,7 @@ struct lm_onnx_dim {
 
 struct lm_onnx_value {
 	const char *name;
-	int type;   /* 0: not said */
+	int type;   /* 0: not said; LM_ONNX_NO_TENSOR: a sequence, map ... of a graph that is cut */
 	int ranked; /* the shape is said */
 	unsigned rank;
 	struct lm_onnx_dim dim[LM_ONNX_RANK];
@@ -97,7 +102,7 @@ struct lm_onnx {
 	const char *producer, *graph;
 	size_t n_opsets, n_nodes, n_tensors, n_inputs, n_outputs, n_values, n_metadata;
 	struct lm_onnx_pair *opsets;
-	struct lm_onnx_node *nodes;
+	struct lm_onnx_node *nodes; /* read: behind them one more, which stands for the outputs */
 	struct lm_onnx_tensor *tensors; /* initializers */
 	struct lm_onnx_value *inputs, *outputs, *values;
 	struct lm_onnx_pair *metadata;
@@ -115,6 +120,8 @@ int lm_onnx_add_string(struct lm_onnx *, struct lm_onnx_node *, const char *name
     struct loom_error *) LOOM_MUST_CHECK;
 int lm_onnx_add_ints(struct lm_onnx *, struct lm_onnx_node *, const char *name, const int64_t *,
     size_t n, struct loom_error *) LOOM_MUST_CHECK;
+int lm_onnx_add_strings(struct lm_onnx *, struct lm_onnx_node *, const char *name,
+    const char *const *, size_t n, struct loom_error *) LOOM_MUST_CHECK;
 int lm_onnx_add_tensor_attribute(struct lm_onnx *, struct lm_onnx_node *, const char *name,
     const struct lm_onnx_tensor *, struct loom_error *) LOOM_MUST_CHECK;
 /* An initializer; data is copied, or from is kept.  dims of rank; type of data. */
@@ -160,6 +167,20 @@ int lm_onnx_read(struct lm_onnx *, struct loom_model *owner, struct lm_source *,
     struct loom_error *) LOOM_MUST_CHECK;
 /* Into the place's output; tensors beside it in ".data" where they would make it longer than 1.8 GiB. */
 int lm_onnx_write(const struct lm_onnx *, struct lm_place *, struct loom_error *) LOOM_MUST_CHECK;
+/* The same, beside it where tensors have so many bytes or more. */
+int lm_onnx_write_split(const struct lm_onnx *, struct lm_place *, uint64_t most,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* All in one. */
+int lm_onnx_write_sink(const struct lm_onnx *, struct lm_sink *,
+    struct loom_error *) LOOM_MUST_CHECK;
+
+/* ---- the network's name and planet (onnx_metadata.c) ---- */
+
+int lm_onnx_write_metadata(struct lm_onnx *, const struct loom_model *,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* Nothing where the model is opened blind. */
+int lm_onnx_read_metadata(struct loom_model *, const struct lm_onnx *,
+    struct loom_error *) LOOM_MUST_CHECK;
 
 /* ---- networks to ONNX (onnx_export.c; a family of operations each in onnx_to_FAMILY.c) ---- */
 
@@ -171,7 +192,9 @@ struct lm_onnx_writing {
 	struct lm_buf *notes;
 	int64_t opset;
 	const struct lm_shape *shapes[2]; /* of all values, for two sets of sizes; NULL: unknown */
-	unsigned made;			  /* names made so far for the node at hand */
+	struct lm_names taken;		  /* names of values and tensors */
+	struct lm_names extents;	  /* expressions of extents, and the nodes that compute them */
+	unsigned lead;			  /* axes before those of inputs that may have any */
 };
 
 /* "NODE/what", a name for a value or node within what one node of the network becomes. */
@@ -189,24 +212,38 @@ struct lm_onnx_to { /* a row of onnx.def: what an operation becomes */
 	const char *refused; /* instead of write: why there is none */
 };
 
+/* The row for an operation; NULL: there is none. */
+const struct lm_onnx_to *lm_onnx_to_find(const char *op);
+/* A whole network: model, options, arena and an empty graph are given. */
+int lm_onnx_of(struct lm_onnx_writing *, struct loom_error *) LOOM_MUST_CHECK;
+int lm_onnx_export(struct lm_export *, struct loom_error *) LOOM_MUST_CHECK;
+
 /* ---- ONNX to networks (onnx_import.c; families in onnx_from_FAMILY.c) ---- */
 
 /*
- * What is known of a value while nodes are read in their order.  dims are in the network's notation;
- * a constant has its tensor, folded or stored; elements: a list of extents that the file computes
- * (Shape, Gather, Concat ...), of an int64 value of rank 0 or 1.
+ * What is known of a value.  All names of the file are known from the start, so that nodes that come
+ * later can be looked at; `made` says whether it has been read.  Then dims are its extents in the
+ * network's notation ("?" where no expression of names was found; settled by trials, onnx_trial.h).
+ * A constant has its tensor, stored or folded: its values count as dtype's whatever they are stored as.
+ * elements: a list of extents that the file computes (Shape, Gather, Concat ...), of an int64 value of
+ * rank 0 or 1.  Neither of these has a value in the network until lm_onnx_value_of makes one.
  */
 struct lm_onnx_known {
 	const char *name;
-	size_t value; /* of the model; LM_ABSENT: not there yet, a constant */
-	const struct lm_dtype *dtype;
+	int made;
+	size_t value;		      /* of the model; LM_ABSENT: not there (yet) */
+	const struct lm_dtype *dtype; /* float32, int64 or bool: what a run has */
 	int ranked;
 	struct lm_dims dims;
-	const struct lm_onnx_tensor *tensor;
+	const struct lm_onnx_tensor *tensor; /* its dims are the value's */
+	const struct lm_onnx_tensor *filled; /* all of a value that a node makes are this one number */
 	const struct lm_dim *elements;
 	size_t n_elements;
 	int weight;   /* tensor is an initializer or folded from one; 0: a node Constant made it */
 	size_t users; /* nodes that read it, and 1 more for an output of the graph */
+	int is_output;		     /* of the graph */
+	size_t maker, user;	     /* node that makes it; the first that reads it; LM_ABSENT: none */
+	struct lm_onnx_tried *tried; /* what the trials gave */
 };
 
 struct lm_onnx_reading {
@@ -215,18 +252,29 @@ struct lm_onnx_reading {
 	struct lm_arena arena; /* for the time of reading; what stays goes to model->arena */
 	int64_t opset;	       /* of the standard domain */
 	size_t at;	       /* the node at hand */
-	struct lm_onnx_known *known;
+	struct lm_onnx_known **known;
 	size_t n_known;
 	struct lm_names names; /* of known */
-	unsigned char *done;   /* nodes that another one's reader took with it */
+	unsigned char *done;   /* nodes that another one's reader took with it, and what is not wanted */
+	unsigned char *wanted; /* nodes that the outputs need */
+	size_t *origin, n_origin; /* of the network's nodes: the file's */
+	struct lm_onnx_trials *trials;
+	unsigned char **kept; /* copies of tensors, by where these are */
+	size_t n_kept;
+	struct lm_names kept_names;
+	struct lm_onnx_matching *matching; /* nodes that are one of ours: onnx_match.h */
+	int folding;	       /* the file is one node that is being folded: its constants are values */
 };
+
+/* The network of an ONNX file (formats.def). */
+int lm_onnx_import(struct loom_model *, struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
 
 /* What is known of input k of a node; NULL: it is not given. */
 struct lm_onnx_known *lm_onnx_in(struct lm_onnx_reading *, const struct lm_onnx_node *, size_t k);
 struct lm_onnx_known *lm_onnx_find(struct lm_onnx_reading *, const char *name);
 /* The only node that reads a value that is no output of the graph; NULL: none, or several. */
 const struct lm_onnx_node *lm_onnx_only_user(struct lm_onnx_reading *, const char *value);
-/* The node that makes a value; NULL: an input or a constant. */
+/* The node that makes a value; NULL: an input or an initializer. */
 const struct lm_onnx_node *lm_onnx_maker(struct lm_onnx_reading *, const char *value);
 void lm_onnx_take(struct lm_onnx_reading *, const struct lm_onnx_node *);
 /* A value that a node of the network can read: a constant becomes a node constant first. */
@@ -235,26 +283,59 @@ int lm_onnx_value_of(struct lm_onnx_reading *, struct lm_onnx_known *, size_t *v
 /* A new node of the network called like the file's node (or its output), with its inputs. */
 struct lm_node *lm_onnx_new_node(struct lm_onnx_reading *, const struct lm_onnx_node *,
     const char *op, size_t n_in, struct lm_onnx_known *const *in, struct loom_error *);
-/* Its outputs: names of the file's; checks the node and settles shapes. */
+/* A name for a value between the nodes that one of the file becomes: "OUTPUT/what". */
+const char *lm_onnx_between(struct lm_onnx_reading *, const struct lm_onnx_node *, const char *what,
+    struct loom_error *);
+/* Its outputs: names of the file's, or from the above; checks the node and settles shapes. */
 int lm_onnx_end_node(struct lm_onnx_reading *, struct lm_node *, const char *const *out, size_t n,
     struct loom_error *) LOOM_MUST_CHECK;
+/* A list of integers as a parameter; the arena is the model's. */
+int lm_onnx_set_list(struct lm_onnx_reading *, struct lm_node *, const char *param,
+    const int64_t *, size_t n, struct loom_error *) LOOM_MUST_CHECK;
+/* The same of dimensions. */
+int lm_onnx_set_dims(struct lm_onnx_reading *, struct lm_node *, const char *param,
+    const struct lm_dim *, size_t n, struct loom_error *) LOOM_MUST_CHECK;
+/* A parameter of an integer, flag, enum (its index) or real kind. */
+void lm_onnx_set(struct lm_node *, const char *param, int64_t);
+void lm_onnx_set_real(struct lm_node *, const char *param, double);
 /* A slot from a constant, whose order may have been changed in view (NULL: as stored). */
 int lm_onnx_put(struct lm_onnx_reading *, struct lm_node *, size_t slot,
     const struct lm_onnx_known *, const struct lm_view *, struct loom_error *) LOOM_MUST_CHECK;
+/* A view of all of a constant, with the tensor's dims, for the above. */
+int lm_onnx_view(struct lm_onnx_reading *, const struct lm_onnx_known *, struct lm_view *,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* A slot from values made here, as many as the slot has, which are copied. */
+int lm_onnx_put_floats(struct lm_onnx_reading *, struct lm_node *, size_t slot, const float *,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* All values of a constant as float32, in the reading's arena; NULL on failure. */
+const float *lm_onnx_floats(struct lm_onnx_reading *, const struct lm_onnx_known *,
+    struct loom_error *);
 /* A constant's values as int64 (any integer type), at most so many; n of them. */
 int lm_onnx_integers(struct lm_onnx_reading *, const struct lm_onnx_known *, int64_t *dst,
     size_t most, size_t *n, struct loom_error *) LOOM_MUST_CHECK;
+/* Integers, or extents the file computes, as dimensions (of the reading's arena); n of them. */
+int lm_onnx_extents(struct lm_onnx_reading *, const struct lm_onnx_known *, const struct lm_dim **,
+    size_t *n, struct loom_error *) LOOM_MUST_CHECK;
 /* The only value of a constant as a number. */
 int lm_onnx_number(struct lm_onnx_reading *, const struct lm_onnx_known *, double *,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* 1: all values are this number, of a constant or where it is filled; 0: no; -1: reading failed. */
+int lm_onnx_all(struct lm_onnx_reading *, const struct lm_onnx_known *, double,
     struct loom_error *) LOOM_MUST_CHECK;
 /* "node NAME (Op, opset N): ...", LOOM_EUNSUPPORTED. */
 int lm_onnx_refuse(const struct lm_onnx_reading *, const struct lm_onnx_node *, struct loom_error *,
     const char *fmt, ...) LM_PRINTF(4, 5);
 
+typedef int lm_onnx_read_fn(struct lm_onnx_reading *, const struct lm_onnx_node *,
+    struct loom_error *);
+
 struct lm_onnx_from { /* a row of onnx.def: an operator that is read */
 	const char *op, *domain;
 	int least, most; /* opsets of that domain in which it means what the reader takes it for */
-	int (*read)(struct lm_onnx_reading *, const struct lm_onnx_node *, struct loom_error *);
+	lm_onnx_read_fn *read;
 };
+
+/* The row for an operator in that opset; NULL: there is none. */
+const struct lm_onnx_from *lm_onnx_from_find(const char *op, const char *domain, int64_t opset);
 
 #endif

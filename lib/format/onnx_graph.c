@@ -134,6 +134,19 @@ lm_onnx_add_ints(struct lm_onnx *x, struct lm_onnx_node *node, const char *name,
 	return 0;
 }
 
+int
+lm_onnx_add_strings(struct lm_onnx *x, struct lm_onnx_node *node, const char *name,
+    const char *const *strings, size_t n, struct loom_error *err)
+{
+	struct lm_onnx_attribute *a = add_attribute(x, node, name, LM_ONNX_IS_STRINGS, err);
+
+	if (a == NULL)
+		return -1;
+	a->strings = names(x->arena, n, strings, err);
+	a->n = n;
+	return a->strings != NULL ? 0 : -1;
+}
+
 /* ---- tensors ---- */
 
 uint64_t
@@ -141,7 +154,9 @@ lm_onnx_tensor_bytes(const struct lm_onnx_tensor *t)
 {
 	const struct lm_dtype *dtype = lm_onnx_dtype(t->type);
 
-	return t->from != NULL ? t->from->bytes : t->count * (dtype->bits / 8);
+	if (t->from != NULL)
+		return t->from->bytes;
+	return dtype != NULL ? t->count * (dtype->bits / 8) : 0;
 }
 
 /* A copy with all that it points to but from. */

@@ -31,6 +31,20 @@ sequence(const unsigned char *p)
 }
 
 int
+lm_utf8(const char *s)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	size_t n;
+
+	for (; *p != '\0'; p += n) {
+		n = sequence(p);
+		if (n == 0)
+			return 0;
+	}
+	return 1;
+}
+
+int
 lm_quote(struct lm_buf *buf, const char *s, struct loom_error *err)
 {
 	const unsigned char *p = (const unsigned char *)s;

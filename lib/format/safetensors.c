@@ -375,8 +375,11 @@ write_tensors(struct lm_sink *sink, const struct loom_tensor *t, size_t n, struc
 static int
 put_metadata(struct lm_buf *buf, const struct lm_flat *f, struct loom_error *err)
 {
-	if (lm_buf_str(buf, "\"" METADATA "\":{\"format\":\"pt\",\"" TOPOLOGY "\":", err) < 0 ||
-	    lm_quote(buf, f->topology.data, err) < 0)
+	if (lm_buf_str(buf, "\"" METADATA "\":{\"format\":\"pt\"", err) < 0)
+		return -1;
+	if (f->topology.len > 0 &&
+	    (lm_buf_str(buf, ",\"" TOPOLOGY "\":", err) < 0 ||
+		lm_quote(buf, f->topology.data, err) < 0))
 		return -1;
 	if (f->checkpoint.len > 0 &&
 	    (lm_buf_str(buf, ",\"" CHECKPOINT "\":", err) < 0 ||
@@ -416,8 +419,8 @@ put_network(struct lm_buf *header, const struct lm_flat *f, struct lm_export *e,
 	return r;
 }
 
-static int
-write_network(struct lm_sink *sink, const struct lm_flat *f, struct lm_export *e,
+int
+lm_safetensors_write(struct lm_sink *sink, const struct lm_flat *f, struct lm_export *e,
     struct loom_error *err)
 {
 	struct lm_buf header;
@@ -437,7 +440,7 @@ write_network(struct lm_sink *sink, const struct lm_flat *f, struct lm_export *e
 static int
 export_network(struct lm_export *e, struct loom_error *err)
 {
-	return lm_flat_export(e, 1, write_network, err);
+	return lm_flat_export(e, 1, lm_safetensors_write, err);
 }
 
 const struct lm_format_ops lm_format_safetensors = {

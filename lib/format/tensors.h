@@ -17,6 +17,7 @@ struct lm_entry {
 	const struct lm_dtype *dtype;
 	uint64_t count, bytes;
 	uint64_t offset;	/* of the first byte of data, in the source or in its member */
+	struct lm_source *source; /* that it is in, of a file in several; NULL: the one of all */
 	uint64_t member;	/* index within an archive */
 	int fortran;		/* stored with the first axis fastest */
 	int swap;		/* stored big-endian */

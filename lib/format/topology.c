@@ -171,7 +171,8 @@ lm_topology_view(struct loom_model *m, struct lm_node *node, size_t slot, struct
 		return there < 0 ? -1 : load(m, &node->weight[slot], t, i, err);
 	view = lm_arena_alloc(&m->arena, 1, sizeof(*view), err);
 	if (view == NULL ||
-	    lm_view_whole(view, t->source, offset, e->dtype, NULL, &found, err) < 0)
+	    lm_view_whole(view, e->source != NULL ? e->source : t->source, offset, e->dtype, NULL,
+		&found, err) < 0)
 		return -1;
 	node->weight[slot].view = view;
 	return 0;

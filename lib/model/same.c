@@ -36,6 +36,12 @@ differ(struct comparing *c, struct loom_error *err, const char *fmt, ...)
 static int
 same_dim(const struct lm_dim *a, const struct lm_dim *b)
 {
+	struct loom_error quiet = { 0 };
+	uint64_t x, y;
+
+	/* An expression without names is the integer that it gives. */
+	if (lm_dim_eval(a, NULL, &x, &quiet) == 0 && lm_dim_eval(b, NULL, &y, &quiet) == 0)
+		return x == y;
 	if (a->text == NULL || b->text == NULL)
 		return a->text == b->text && a->value == b->value;
 	return lm_dim_is_name(a->text) == lm_dim_is_name(b->text);
