@@ -7,6 +7,7 @@
     planetbridging.native(model, x)                     # {"y": the framework's own output}
     planetbridging.taps(model, x)                       # the same for every tensor of the graph
     planetbridging.check(model, x).label                # "EXACT", "PASS" or "DIFF"
+    planetbridging.load(model, "m.safetensors")         # loom-export's weights, back in the module
     planetbridging.testing.assert_same(model, x)        # ... in a test
     planetbridging.absorb.pytorch(model, inputs=x)      # the checkpoint and its answers
     planetbridging.engines.stream("mha", "pytorch")     # one of our own networks, the whole way
@@ -19,8 +20,8 @@ import importlib
 __version__ = "1.0.0"
 
 # Loaded when first used, so that `python -m planetbridging` can say what is not installed.
-_HOMES = {"check": "api", "emit": "api", "native": "api", "BridgeError": "graph",
-          "BridgeWarning": "graph", "Graph": "graph", "MachineError": "graph",
+_HOMES = {"check": "api", "emit": "api", "native": "api", "load": "loading",
+          "BridgeError": "graph", "BridgeWarning": "graph", "Graph": "graph", "MachineError": "graph",
           "Unsupported": "graph", "UsageError": "graph", "StreamDocument": "stream",
           "taps": "api", "write": "stream", "BEDROCK_IDS": "bedrocks",
           "BEDROCK_PLANETS": "bedrocks", "BEDROCKS": "bedrocks", "BedrockInfo": "bedrocks",

@@ -81,10 +81,10 @@ def write_safetensors(arrays: dict[str, np.ndarray], out) -> None:
 
 
 def read_safetensors(path) -> dict[str, np.ndarray]:
-    """Arrays by name from a .safetensors file; BridgeError if it is none."""
+    """Arrays by name from a .safetensors file, bfloat16 as float32; BridgeError if it is none."""
     data = _read_file(path)
     size = int.from_bytes(data[:8], "little")
-    names = {name: dtype for dtype, name in SAFETENSORS.items()}
+    names = {name: dtype for dtype, name in SAFETENSORS.items()} | {"BF16": "uint16"}
     try:
         header = json.loads(data[8:8 + size])
         header.pop("__metadata__", None)
@@ -99,7 +99,30 @@ def _tensor(data: bytes, start: int, item: dict, names: dict[str, str]) -> np.nd
     if not 0 <= first <= end <= len(data) - start:
         raise ValueError(f"bytes {first} to {end} of {len(data) - start}")
     array = np.frombuffer(data[start + first:start + end], dtype).reshape(item["shape"])
+    if item["dtype"] == "BF16":
+        return (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(dtype.newbyteorder("="))
+
+
+def read_named(path: str) -> dict[str, np.ndarray]:
+    """Arrays by name from a file that its suffix says to be .safetensors, else as `read_arrays`."""
+    return read_safetensors(path) if path.endswith(".safetensors") else read_arrays(path)
+
+
+def write_named(arrays: dict[str, np.ndarray], path: str | None, out) -> None:
+    """Arrays to the open file `out`, in the form that the suffix of its `path` says.
+
+    UsageError where that is .npy and there are several.
+    """
+    if path is not None and path.endswith(".safetensors"):
+        write_safetensors(arrays, out)
+    elif path is not None and path.endswith(".npz"):
+        np.savez(out, **{name: little_endian(array) for name, array in arrays.items()})
+    elif path is not None and path.endswith(".npy") and len(arrays) != 1:
+        raise UsageError(f"{path}: there are {len(arrays)} outputs ({', '.join(arrays)}): "
+                         "call the file .npz or .safetensors")
+    else:
+        write_arrays(arrays, out)
 
 
 def little_endian(array) -> np.ndarray:

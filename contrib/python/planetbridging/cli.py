@@ -1,4 +1,4 @@
-"""The command line: `python -m planetbridging emit | native | check | ladder | demo`.
+"""The command line: `python -m planetbridging emit | native | check | run | ladder | demo`.
 
 Exit status: 0 yes or done, 1 the answer is no, 2 usage, 3 data at fault, 4 machine at fault.
 """
@@ -13,7 +13,8 @@ import sys
 import traceback
 import warnings
 
-from . import __version__, api, arrays, checking, clash, folding, planets, spec, stream, tour
+from . import (__version__, api, arrays, checking, clash, folding, planets, runners, spec, stream,
+               tour)
 from .graph import BridgeError, BridgeWarning, MachineError, UsageError
 from .programs import ProgramError
 
@@ -25,7 +26,9 @@ SPEC names the network:
   model.keras       a file that Keras saved
   model.pkl         a scikit-learn pickle or joblib file, only with --trust: loading it runs code
 
-PLANET is pytorch, keras, jax or sklearn.  Binary output goes to a pipe or a file, never to a
+PLANET is pytorch, keras, jax or sklearn.  ENGINE is onnxruntime, openvino, transformers, llama.cpp,
+loom, or torch:pkg.mod:build, keras:..., jax:..., the module of that SPEC with the weights of a file
+that loom-export -f safetensors wrote; run ENGINE --about says how it is set.  Binary output goes to a pipe or a file, never to a
 terminal.
 
 examples:
@@ -34,6 +37,9 @@ examples:
   loom-infer -m net.entity x.npy | loom-compare - native.npy
   python -m planetbridging native pytorch net:build --input x.npy --taps taps.safetensors > y.npy
   python -m planetbridging check net:build --input x.npy
+  loom-export -f onnx -o net.onnx net.entity
+  python -m planetbridging run onnxruntime net.onnx < x.npy | loom-compare - native.npy
+  python -m planetbridging run openvino net.onnx --inputs x.npz --outputs y.safetensors
   python -m planetbridging ladder pytorch net:build --input x.npy
   python -m planetbridging demo
 
@@ -113,6 +119,7 @@ def make_parser() -> argparse.ArgumentParser:
                        help="what --atol is multiplied by: 1, or the greatest |b| (at least 1)")
     check.add_argument("--keep", metavar="DIR", help="leave all files in this folder")
     _fold_option(check)
+    _run_options(_command(commands, "run", "let another engine compute what a file says", run_run))
     ladder = _command(commands, "ladder",
                       "ask an independent Loom (welvet) too, and say what it gets wrong", run_ladder)
     ladder.add_argument("planet", metavar="PLANET", help=", ".join(planets.PLANETS))
@@ -165,6 +172,30 @@ def _fold_option(command) -> None:
                          "dense layer or convolution a part of it")
 
 
+def _run_options(command) -> None:
+    command.add_argument("engine", metavar="ENGINE", help=", ".join(
+        f"{name}:pkg.mod:build" if name in runners.LIVE else name for name in runners.ENGINES))
+    command.add_argument("model", metavar="MODEL", nargs="?",
+                         help="the file or directory that the engine reads")
+    command.add_argument("--inputs", metavar="FILE", default="-", help="the inputs, .npy, or .npz or "
+                         ".safetensors by name (default: standard input)")
+    command.add_argument("--outputs", "-o", metavar="FILE",
+                         help="write here, by its suffix .npy, .npz or .safetensors, instead of "
+                         "standard output")
+    command.add_argument("--threads", metavar="N", type=_threads, default=1,
+                         help="how many threads, where the engine lets itself be told (1)")
+    command.add_argument("--about", action="store_true",
+                         help="print what ENGINE reads, its settings and versions, and do nothing")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _threads(text: str) -> int:
+    """An argument that is a number of threads."""
+    if not text.isdecimal() or not 0 < int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of threads, from 1 to 1024")
+    return int(text)
+
+
 def _output_option(command) -> None:
     command.add_argument("-o", "--output", metavar="FILE",
                          help="write here instead of standard output")
@@ -213,6 +244,21 @@ def run_check(arguments) -> int:
     print(result.report.rstrip(), "", "The same in the shell:", commands, "",
           f"{arguments.spec}: {result.label}", sep="\n", file=sys.__stdout__)
     return result.status
+
+
+def run_run(arguments) -> int:
+    """run: what another engine computes."""
+    if arguments.about:
+        print(runners.about(arguments.engine), file=sys.__stdout__)
+        return 0
+    if arguments.model is None:
+        raise UsageError(f"{arguments.engine} needs a MODEL: {runners.module(arguments.engine).READS}")
+    runners.installed(arguments.engine)
+    inputs = arrays.read_named(arguments.inputs)
+    made = runners.run(arguments.engine, arguments.model, inputs, arguments.threads)
+    with arrays.binary_output(arguments.outputs) as out:
+        arrays.write_named(made, arguments.outputs, out)
+    return 0
 
 
 def run_ladder(arguments) -> int:
