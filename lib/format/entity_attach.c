@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "format/entity_parts.h"
+#include "num/bytes.h"
 
 #define U(n) ((unsigned long long)(n))
 
@@ -71,8 +72,9 @@ look(struct lm_entity *entity, struct lm_weight *w, const struct lm_entity_blob 
 					  data, (size_t)blob->length, err);
 	}
 	view = lm_arena_alloc(&entity->model->arena, 1, sizeof(*view), err);
-	if (view == NULL || lm_view_whole(view, entity->source, entity->start + blob->offset,
-				blob->dtype, NULL, &flat, err) < 0)
+	if (view == NULL ||
+	    lm_view_whole(view, entity->source, entity->start + blob->offset, blob->dtype, NULL,
+		&flat, err) < 0)
 		return -1;
 	lm_view_narrow(view, 0, w->first, w->count);
 	w->view = view;
@@ -187,6 +189,56 @@ describe_main(const struct lm_entity_cell *cell, const struct lm_node *node, uin
 	return 0;
 }
 
+/*
+ * What a blob holds for a slot that the node does not have: ones for factors, -0 for what is added beside
+ * factors, else zeros (as entity_pieces.c writes them).
+ */
+static int
+add_filling(struct lm_entity *entity, const struct lm_entity_cell *cell, const struct lm_node *node,
+    size_t slot, uint64_t first, struct loom_error *err)
+{
+	const char *ones = cell->row->ones;
+	struct lm_arena *arena = &entity->model->arena;
+	struct lm_entity_filling *f = lm_arena_alloc(arena, 1, sizeof(*f), err);
+	struct lm_shape shape;
+	unsigned char *data;
+	float value;
+	uint64_t i;
+
+	if (f == NULL || lm_slot_shape(node, slot, &shape, err) < 0 ||
+	    lm_shape_count(&shape, &f->weight.count) < 0)
+		return -1;
+	f->weight.bytes = 4 * f->weight.count;
+	data = lm_arena_alloc(arena, (size_t)f->weight.bytes, 1, err);
+	if (data == NULL)
+		return -1;
+	value = ones == NULL ? 0.0f : strcmp(ones, node->op->slots[slot].name) == 0 ? 1.0f : -0.0f;
+	for (i = 0; i < f->weight.count; i++)
+		lm_put_f32(data + 4 * i, value);
+	f->weight.dtype = cell->main->dtype;
+	f->weight.data = data;
+	f->at = cell->main->offset + 4 * first;
+	f->next = entity->fillings;
+	entity->fillings = f;
+	return 0;
+}
+
+/* Only of float32, the one type that is laid anew. */
+static int
+add_fillings(struct lm_entity *entity, const struct lm_entity_cell *cell,
+    const struct lm_node *node, const uint64_t first[LM_SLOTS], struct loom_error *err)
+{
+	size_t i;
+
+	if (!entity->placed || cell->main->dtype != lm_dtype_get(LM_F32))
+		return 0;
+	for (i = 0; i < cell->row->main; i++)
+		if (!lm_slot_wanted(node, i) &&
+		    add_filling(entity, cell, node, i, first[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 int
 lm_entity_attach_main(struct lm_entity *entity, const struct lm_entity_cell *cell,
     struct lm_node *node, struct loom_error *err)
@@ -205,5 +257,5 @@ lm_entity_attach_main(struct lm_entity *entity, const struct lm_entity_cell *cel
 		if (lm_slot_wanted(node, i) && node->weight[i].same == NULL &&
 		    put(entity, node, i, cell->main, first[i], err) < 0)
 			return -1;
-	return 0;
+	return add_fillings(entity, cell, node, first, err);
 }

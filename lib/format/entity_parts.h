@@ -147,6 +147,13 @@ struct lm_entity_blob {
 	enum lm_blob_kind kind;
 };
 
+/* Values of one kind in a layer's blob, where the node has no such slot. */
+struct lm_entity_filling {
+	struct lm_entity_filling *next;
+	uint64_t at; /* bytes into the payload */
+	struct lm_weight weight;
+};
+
 struct lm_entity_cell {
 	const char *name; /* "layers.3.sequential_layers.1" */
 	json_t *spec;
@@ -167,6 +174,7 @@ struct lm_entity {
 	const unsigned char *payload;
 	int bare; /* the header alone is read: no weight has data */
 	int placed; /* ... but a view of where in the payload it would be */
+	struct lm_entity_filling *fillings; /* and what a layer's blob has for slots that a node lacks */
 	/* payload is NULL: it is read by windows, from start on */
 	struct lm_source *source;
 	uint64_t start;

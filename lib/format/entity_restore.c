@@ -25,6 +25,8 @@ struct restoring {
 	size_t size;
 	struct laid *laid;
 	size_t n_laid;
+	const struct lm_entity_filling *fillings;
+	uint64_t end; /* of the payload, as the header has it */
 	struct lm_buf *why;
 };
 
@@ -41,10 +43,28 @@ lm_entity_text(const struct loom_model *model, struct lm_buf *buf, struct loom_e
 
 /* ---- the header's network ---- */
 
+/* Where the last blob ends. */
+static uint64_t
+find_end(json_t *blobs)
+{
+	uint64_t end = 0, at;
+	json_t *blob;
+	size_t i;
+
+	json_array_foreach(blobs, i, blob) {
+		at = (uint64_t)json_integer_value(json_object_get(blob, "offset")) +
+		    (uint64_t)json_integer_value(json_object_get(blob, "length"));
+		end = at > end ? at : end;
+	}
+	return end;
+}
+
 static int
 read_header(struct restoring *r, struct loom_error *err)
 {
-	struct lm_entity entity = { .model = r->as, .bare = 1, .placed = 1,
+	struct lm_entity entity = { .model = r->as,
+		.bare = 1,
+		.placed = 1,
 		.payload_size = SIZE_MAX / 4 };
 	int status = -1;
 
@@ -52,6 +72,8 @@ read_header(struct restoring *r, struct loom_error *err)
 	    lm_entity_read_network(&entity, err) == 0 && lm_entity_read_blobs(&entity, err) == 0)
 		status = entity.bridge != NULL ? lm_bridge_read(&entity, err)
 					       : lm_entity_read_plain(&entity, err);
+	r->fillings = entity.fillings;
+	r->end = find_end(json_object_get(entity.root, "blobs"));
 	json_decref(entity.root);
 	return status < 0 ? -1 : lm_model_check(r->as, err);
 }
@@ -79,10 +101,11 @@ lay_all(struct restoring *r, struct loom_error *err)
 	const struct loom_model *m = r->from;
 	struct lm_weight *to;
 	const struct lm_weight *from;
+	const struct lm_entity_filling *f;
 	size_t i, k;
 	int one = 1;
 
-	r->laid = lm_alloc(r->as->n_nodes * LM_SLOTS + 1, sizeof(*r->laid), err);
+	r->laid = lm_alloc(2 * r->as->n_nodes * LM_SLOTS + 1, sizeof(*r->laid), err);
 	if (r->laid == NULL)
 		return -1;
 	for (i = 0; i < m->n_nodes && i < r->as->n_nodes; i++)
@@ -95,6 +118,10 @@ lay_all(struct restoring *r, struct loom_error *err)
 			if (to->dtype != NULL && to->same == NULL && to->view != NULL)
 				one = lay(r, to, from, err);
 		}
+	for (f = r->fillings; f != NULL; f = f->next) {
+		r->laid[r->n_laid].at = f->at;
+		r->laid[r->n_laid++].weight = &f->weight;
+	}
 	return one;
 }
 
@@ -119,9 +146,11 @@ check_tiles(struct restoring *r, struct loom_error *err)
 	for (i = 0; i < r->n_laid; i++) {
 		if (r->laid[i].at != end)
 			return lm_buf_str(r->why, "it had bytes that are no weights", err) < 0 ? -1
-										       : 0;
+											       : 0;
 		end += r->laid[i].weight->bytes;
 	}
+	if (end != r->end)
+		return lm_buf_str(r->why, "it had bytes that are no weights", err) < 0 ? -1 : 0;
 	return 1;
 }
 
@@ -142,9 +171,9 @@ write_all(const struct restoring *r, struct lm_sink *sink, struct loom_error *er
 		status = lm_sink_write(sink, r->text, r->size, err);
 	for (i = 0; status == 0 && i < r->n_laid; i++) {
 		bytes = lm_weight_bytes(r->laid[i].weight, &arena, err);
-		status = bytes == NULL ? -1
-				       : lm_sink_write(sink, bytes,
-					     (size_t)r->laid[i].weight->bytes, err);
+		status = bytes == NULL
+		    ? -1
+		    : lm_sink_write(sink, bytes, (size_t)r->laid[i].weight->bytes, err);
 		lm_arena_release(&arena);
 	}
 	return status < 0 ? -1 : 1;
@@ -157,7 +186,7 @@ restore(struct restoring *r, struct lm_sink *sink, struct loom_error *err)
 	int one;
 
 	if (read_header(r, &why) < 0)
-		return why.code == LOOM_ENOMEM	      ? lm_fail(err, LOOM_ENOMEM, "%s", why.text)
+		return why.code == LOOM_ENOMEM ? lm_fail(err, LOOM_ENOMEM, "%s", why.text)
 		    : lm_buf_str(r->why, why.text, err) < 0 ? -1
 							    : 0;
 	one = lay_all(r, err);

@@ -193,8 +193,11 @@ struct lm_onnx_writing {
 	int64_t opset;
 	const struct lm_shape *shapes[2]; /* of all values, for two sets of sizes; NULL: unknown */
 	struct lm_names taken;		  /* names of values and tensors */
-	struct lm_names extents;	  /* expressions of extents, and the nodes that compute them */
-	unsigned lead;			  /* axes before those of inputs that may have any */
+	struct lm_names extents; /* expressions of extents, and the nodes that compute them */
+	unsigned lead;		 /* axes before those of inputs that may have any */
+	int varied;		 /* more than one size went */
+	struct lm_sizes apart;	 /* names with a size of their own each, and */
+	const struct lm_shape *shapes_apart; /* all values then; NULL: they do not go */
 };
 
 /* "NODE/what", a name for a value or node within what one node of the network becomes. */
@@ -236,13 +239,14 @@ struct lm_onnx_known {
 	int ranked;
 	struct lm_dims dims;
 	const struct lm_onnx_tensor *tensor; /* its dims are the value's */
-	const struct lm_onnx_tensor *filled; /* all of a value that a node makes are this one number */
+	const struct lm_onnx_tensor
+	    *filled; /* all of a value that a node makes are this one number */
 	const struct lm_dim *elements;
 	size_t n_elements;
-	int weight;   /* tensor is an initializer or folded from one; 0: a node Constant made it */
-	size_t users; /* nodes that read it, and 1 more for an output of the graph */
-	int is_output;		     /* of the graph */
-	size_t maker, user;	     /* node that makes it; the first that reads it; LM_ABSENT: none */
+	int weight;    /* tensor is an initializer or folded from one; 0: a node Constant made it */
+	size_t users;  /* nodes that read it, and 1 more for an output of the graph */
+	int is_output; /* of the graph */
+	size_t maker, user; /* node that makes it; the first that reads it; LM_ABSENT: none */
 	struct lm_onnx_tried *tried; /* what the trials gave */
 };
 
@@ -255,15 +259,16 @@ struct lm_onnx_reading {
 	struct lm_onnx_known **known;
 	size_t n_known;
 	struct lm_names names; /* of known */
-	unsigned char *done;   /* nodes that another one's reader took with it, and what is not wanted */
-	unsigned char *wanted; /* nodes that the outputs need */
+	unsigned char
+	    *done; /* nodes that another one's reader took with it, and what is not wanted */
+	unsigned char *wanted;	  /* nodes that the outputs need */
 	size_t *origin, n_origin; /* of the network's nodes: the file's */
 	struct lm_onnx_trials *trials;
 	unsigned char **kept; /* copies of tensors, by where these are */
 	size_t n_kept;
 	struct lm_names kept_names;
 	struct lm_onnx_matching *matching; /* nodes that are one of ours: onnx_match.h */
-	int folding;	       /* the file is one node that is being folded: its constants are values */
+	int folding; /* the file is one node that is being folded: its constants are values */
 };
 
 /* The network of an ONNX file (formats.def). */
@@ -290,8 +295,8 @@ const char *lm_onnx_between(struct lm_onnx_reading *, const struct lm_onnx_node 
 int lm_onnx_end_node(struct lm_onnx_reading *, struct lm_node *, const char *const *out, size_t n,
     struct loom_error *) LOOM_MUST_CHECK;
 /* A list of integers as a parameter; the arena is the model's. */
-int lm_onnx_set_list(struct lm_onnx_reading *, struct lm_node *, const char *param,
-    const int64_t *, size_t n, struct loom_error *) LOOM_MUST_CHECK;
+int lm_onnx_set_list(struct lm_onnx_reading *, struct lm_node *, const char *param, const int64_t *,
+    size_t n, struct loom_error *) LOOM_MUST_CHECK;
 /* The same of dimensions. */
 int lm_onnx_set_dims(struct lm_onnx_reading *, struct lm_node *, const char *param,
     const struct lm_dim *, size_t n, struct loom_error *) LOOM_MUST_CHECK;

@@ -226,3 +226,30 @@ lm_onnx_stands(struct lm_onnx_matching *m, struct lm_onnx_found *f, struct lm_on
 		f->first = c.nodes[i] < f->first ? c.nodes[i] : f->first;
 	return f->n > 0 ? r : 0;
 }
+
+int
+lm_onnx_take_all(struct lm_onnx_matching *m, struct lm_onnx_found *f, struct loom_error *err)
+{
+	const struct lm_onnx_proposal *p = &f->proposal;
+	struct comparing c = { .file = m, .proposal = p, .in = m->met, .round = ++m->rounds };
+	size_t i;
+
+	c.nodes = lm_arena_alloc(m->arena, p->n_taken + 1, sizeof(*c.nodes), err);
+	if (c.nodes == NULL)
+		return -1;
+	f->first = LM_NOBODY;
+	for (i = 0; i < p->n_taken; i++) {
+		c.nodes[c.n_nodes] = (size_t)(p->taken[i] - m->from->nodes);
+		if (m->owned[c.nodes[c.n_nodes]])
+			return 0;
+		m->met[c.nodes[c.n_nodes]] = c.round;
+		f->first = c.nodes[i] < f->first ? c.nodes[i] : f->first;
+		c.n_nodes++;
+	}
+	for (i = 0; i < c.n_nodes; i++)
+		if (!keeps_to_itself(&c, p->taken[i]))
+			return 0;
+	f->nodes = c.nodes;
+	f->n = c.n_nodes;
+	return f->n > 0;
+}

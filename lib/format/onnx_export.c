@@ -85,7 +85,73 @@ try_sizes(struct lm_onnx_writing *w, struct loom_error *err)
 	}
 	w->shapes[0] = s[0];
 	w->shapes[1] = s[1];
+	w->varied = done > 1;
 	return done > 0 ? 0 : lm_fail(err, LOOM_ESHAPE, "%s", now.text);
+}
+
+/* ---- names of extents, tried ---- */
+
+/* Name k stands for unit[k] times a size that can be divided often: none of these is a multiple of another. */
+static const unsigned char units[] = { 7, 11, 13, 17, 19, 23, 29, 31 };
+enum { NAMES = sizeof(units), EACH = 5040 };
+
+/* A name's size, which it gets when it is met first; 0: there are too many. */
+static uint64_t
+size_of(struct lm_sizes *sizes, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizes->n; i++)
+		if (strcmp(sizes->size[i].name, name) == 0)
+			return sizes->size[i].value;
+	if (sizes->n == NAMES)
+		return 0;
+	sizes->size[i].name = name;
+	sizes->size[i].value = (uint64_t)units[i] * EACH;
+	return sizes->size[sizes->n++].value;
+}
+
+/* The shape of an input as it is written; -1 where its names are too many. */
+static int
+input_apart(struct lm_onnx_writing *w, const struct lm_onnx_value *v, struct lm_shape *s)
+{
+	struct loom_error quiet = { 0 };
+	struct lm_dim dim;
+	unsigned k;
+
+	s->dtype = lm_onnx_dtype(v->type);
+	s->rank = v->rank;
+	for (k = 0; k < v->rank; k++)
+		if (v->dim[k].name != NULL && lm_dim_is_name(v->dim[k].name) &&
+		    size_of(&w->apart, v->dim[k].name) == 0)
+			return -1;
+	for (k = 0; k < v->rank; k++) {
+		dim.text = v->dim[k].name;
+		dim.value = v->dim[k].value;
+		if (lm_dim_eval(&dim, &w->apart, &s->dim[k], &quiet) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Shapes of all values where each name has a size of its own, if the network goes with these. */
+static int
+try_apart(struct lm_onnx_writing *w, struct loom_error *err)
+{
+	size_t n = w->model->n_inputs, i;
+	struct lm_shape *inputs = lm_arena_alloc(w->arena, n + 1, sizeof(*inputs), err);
+	struct lm_shape *all = lm_arena_alloc(w->arena, w->model->n_values + 1, sizeof(*all), err);
+	struct loom_error quiet = { 0 };
+
+	w->apart.size = lm_arena_alloc(w->arena, NAMES, sizeof(*w->apart.size), err);
+	if (inputs == NULL || all == NULL || w->apart.size == NULL)
+		return -1;
+	for (i = 0; i < n; i++)
+		if (input_apart(w, &w->to->inputs[i], &inputs[i]) < 0)
+			return 0;
+	if (lm_model_shapes(w->model, inputs, all, NULL, &quiet) == 0)
+		w->shapes_apart = all;
+	return quiet.code == LOOM_ENOMEM ? lm_fail(err, LOOM_ENOMEM, "%s", quiet.text) : 0;
 }
 
 /* ---- inputs and outputs ---- */
@@ -131,57 +197,27 @@ write_inputs(struct lm_onnx_writing *w, struct loom_error *err)
 	return 0;
 }
 
-/* The only name of a size that there is, or NULL. */
+/* The name whose size an extent has; "": none. */
 static const char *
-only_name(const struct lm_onnx_writing *w)
+name_of(const struct lm_onnx_writing *w, size_t value, unsigned axis)
 {
-	const struct lm_onnx *x = w->to;
-	const char *only = NULL, *name;
-	size_t i, k;
+	size_t i;
 
-	for (i = 0; i < x->n_inputs; i++)
-		for (k = 0; k < x->inputs[i].rank; k++) {
-			name = x->inputs[i].dim[k].name;
-			if (name == NULL)
-				continue;
-			if (only != NULL && strcmp(only, name) != 0)
-				return NULL;
-			only = name;
-		}
-	return only;
+	for (i = 0; w->shapes_apart != NULL && i < w->apart.n; i++)
+		if (w->shapes_apart[value].dim[axis] == w->apart.size[i].value)
+			return w->apart.size[i].name;
+	return "";
 }
 
-/* What size it had in a trial; there is an input with it. */
-static uint64_t
-size_tried(const struct lm_onnx_writing *w, int trial, const char *name)
-{
-	const struct lm_onnx *x = w->to;
-	size_t i, k;
-
-	for (i = 0; i < x->n_inputs; i++)
-		for (k = 0; k < x->inputs[i].rank; k++)
-			if (x->inputs[i].dim[k].name != NULL &&
-			    strcmp(x->inputs[i].dim[k].name, name) == 0)
-				return w->shapes[trial][w->model->inputs[i].tensor].dim[k];
-	return 0;
-}
-
-/*
- * An extent that no size changed is itself, if sizes were changed at all; one that is always the only size
- * there is, is that one.
- */
+/* An extent that no size changed is itself, where several sizes went or there are no names at all. */
 static struct lm_onnx_dim
 extent_of(const struct lm_onnx_writing *w, size_t value, unsigned axis)
 {
 	uint64_t a = w->shapes[0][value].dim[axis], b = w->shapes[1][value].dim[axis];
-	const char *name = only_name(w);
 	struct lm_onnx_dim d = { NULL, (int64_t)a };
-	int varied = name == NULL || size_tried(w, 0, name) != size_tried(w, 1, name);
 
-	if (a == b && varied)
-		return d;
-	d.name = name != NULL && size_tried(w, 0, name) == a && size_tried(w, 1, name) == b ? name
-											    : "";
+	if (a != b || (!w->varied && w->apart.n > 0))
+		d.name = name_of(w, value, axis);
 	return d;
 }
 
@@ -265,7 +301,8 @@ lm_onnx_of(struct lm_onnx_writing *w, struct loom_error *err)
 	size_t i;
 
 	w->lead = 1;
-	if (choose_opset(w, err) < 0 || try_sizes(w, err) < 0 || write_inputs(w, err) < 0)
+	if (choose_opset(w, err) < 0 || try_sizes(w, err) < 0 || write_inputs(w, err) < 0 ||
+	    try_apart(w, err) < 0)
 		return -1;
 	for (i = 0; i < w->model->n_nodes; i++)
 		if (write_node(w, w->model->nodes[i], err) < 0)

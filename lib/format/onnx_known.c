@@ -1,9 +1,10 @@
 /* onnx_known: the values of an ONNX file by name: who makes and who reads them, and what constants are. */
+#include "format/onnx_known.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 
-#include "format/onnx_known.h"
 #include "num/bytes.h"
 
 /* ---- the table ---- */

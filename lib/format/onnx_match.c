@@ -273,6 +273,8 @@ try(struct lm_onnx_matching *m, const struct lm_onnx_composite *row, struct lm_o
 	p->node->op = lm_layer_find(row->op);
 	p->arena = m->lasting;
 	r = row->propose(p, anchor, err);
+	if (r == 2)
+		return is_sound(p) && call(m, f) ? lm_onnx_take_all(m, f, err) : 0;
 	if (r == 1)
 		r = is_sound(p) && call(m, f) ? set_alone(&a, p, err) : 0;
 	if (r == 1)
@@ -351,6 +353,23 @@ are_alike(const struct lm_onnx_reading *r, const struct lm_onnx_known *a,
 	return 1;
 }
 
+/* Inputs that are to be zeros are left out: 1; 0 where they are none, -1. */
+static int
+leave_out(struct lm_onnx_reading *r, const struct lm_onnx_proposal *p, struct lm_onnx_known **in,
+    struct loom_error *err)
+{
+	int zero = 1;
+	size_t i;
+
+	for (i = 0; i < p->n_in && zero == 1; i++) {
+		if (in[i] == NULL || (p->zeros >> i & 1) == 0)
+			continue;
+		zero = lm_onnx_all(r, in[i], 0, err);
+		in[i] = NULL;
+	}
+	return zero;
+}
+
 /* Are its inputs there, of the ranks that were taken for theirs? */
 static int
 is_ready(struct lm_onnx_reading *r, const struct lm_onnx_proposal *p, struct lm_onnx_known **in)
@@ -397,8 +416,12 @@ make(struct lm_onnx_reading *r, const struct lm_onnx_found *f, struct lm_onnx_kn
     struct loom_error *err)
 {
 	const struct lm_onnx_proposal *p = &f->proposal;
-	struct lm_node *n = lm_onnx_new_node(r, f->called, p->node->op->name, p->n_in, in, err);
-	size_t i;
+	size_t n_in = p->n_in, i;
+	struct lm_node *n;
+
+	while (p->zeros != 0 && in[n_in - 1] == NULL)
+		n_in--;
+	n = lm_onnx_new_node(r, f->called, p->node->op->name, n_in, in, err);
 
 	if (n == NULL)
 		return -1;
@@ -415,12 +438,16 @@ lm_onnx_matched(struct lm_onnx_reading *r, const struct lm_onnx_node *node, stru
 	struct lm_onnx_known *in[LM_PROPOSAL_VALUES];
 	const struct lm_onnx_found *f;
 	size_t i, at = (size_t)(node - r->from->nodes);
+	int ready;
 
 	if (r->matching == NULL || r->matching->begins[at] == 0)
 		return 0;
 	f = &r->matching->found[r->matching->begins[at] - 1];
 	if (!is_ready(r, &f->proposal, in))
 		return 0;
+	ready = leave_out(r, &f->proposal, in, err);
+	if (ready != 1)
+		return ready;
 	for (i = 0; i < f->n; i++)
 		lm_onnx_take(r, &r->from->nodes[f->nodes[i]]);
 	return make(r, f, in, err) < 0 ? -1 : 1;

@@ -27,6 +27,10 @@ struct lm_onnx_proposal {
 	const struct lm_dtype *dtype; /* of all of them; NULL: float32 */
 	uint64_t dim[LM_PROPOSAL_VALUES][LOOM_RANK];
 	int alike; /* all inputs must turn out to have the same extents */
+	/* Where the function is certain by itself: the nodes, and bits of inputs whose values must all be 0. */
+	size_t n_taken;
+	const struct lm_onnx_node *taken[LM_PROPOSAL_VALUES];
+	unsigned zeros;
 };
 
 /* ---- the file as proposals see it, before anything is read ---- */
@@ -82,7 +86,7 @@ void lm_onnx_order(const struct lm_onnx_tensor *, struct lm_view *);
 /* ---- rows ---- */
 
 /*
- * 1: proposed, 0: not what it looked like, -1.  named: it counts only where the file's nodes are called as
+ * 1: proposed, 2: certain, 0: not what it looked like, -1.  named: it counts only where the file's nodes are called as
  * an export calls them ("NODE/what", the maker of the first output "NODE"), which is needed where nothing
  * but ordinary operations and weights make it up, so that a network of those would look the same.  Else
  * its inner constants, initializers, tell: those that are nodes of a network are nodes of the file.

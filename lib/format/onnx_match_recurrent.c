@@ -209,8 +209,96 @@ find_output(const struct middle *m)
 	return find_states_out(m);
 }
 
+/* ---- as other exporters write it ---- */
+
+/* Is that list, an attribute or an input that is stored, these n? */
 static int
-propose(struct lm_onnx_proposal *p, const struct lm_onnx_node *at, const char *order,
+is_list(const struct lm_onnx_matching *f, const struct lm_onnx_node *n, const char *attribute,
+    size_t input, const int64_t *want, size_t count)
+{
+	const struct lm_onnx_tensor *t = lm_onnx_stored(f, lm_onnx_arg(n, input));
+	const struct lm_onnx_node *made = lm_onnx_before(f, n, input, "Constant");
+	const struct lm_onnx_attribute *value = made != NULL ? lm_onnx_attribute(made, "value")
+							     : NULL;
+	struct loom_error quiet = { 0 };
+	struct lm_arena arena = { 0 };
+	const unsigned char *from;
+	const int64_t *list;
+	size_t found;
+	int same;
+
+	if (attribute != NULL && lm_onnx_ints(n, attribute, &list, &found, &quiet) == 0 &&
+	    found > 0)
+		return found == count && memcmp(list, want, count * sizeof(*want)) == 0;
+	if (value != NULL && value->type == LM_ONNX_IS_TENSOR)
+		t = value->tensor;
+	if (t == NULL || t->type != LM_ONNX_INT64 || t->count != count)
+		return 0;
+	from = lm_onnx_values(t, &arena, &quiet);
+	same = from != NULL && memcmp(from, want, count * sizeof(*want)) == 0;
+	lm_arena_release(&arena);
+	return same;
+}
+
+static int
+is_turn(const struct lm_onnx_matching *f, const struct lm_onnx_node *n)
+{
+	static const int64_t perm[] = { 1, 0, 2 };
+
+	return is(n, "Transpose") && is_list(f, n, "perm", 1, perm, 3);
+}
+
+/* The operator without anything that is not usual. */
+static int
+is_usual(const struct lm_onnx_node *n)
+{
+	static const char *const usual[] = { "hidden_size", "direction", "linear_before_reset" };
+	size_t i, k, known = 0;
+
+	for (i = 0; i < n->n_attributes; i++)
+		for (k = 0; k < 3; k++)
+			known += strcmp(n->attributes[i].name, usual[k]) == 0;
+	return known == n->n_attributes && n->n_in <= C_0 + 1 &&
+	    (n->n_in <= LENGTHS || n->in[LENGTHS][0] == '\0');
+}
+
+/* Behind Transpose, and before Squeeze and Transpose, so that samples come first: states are zeros. */
+static int
+propose_turned(struct lm_onnx_proposal *p, const struct lm_onnx_node *at)
+{
+	static const int64_t one[] = { 1 };
+	const struct lm_onnx_node *first = lm_onnx_before(p->file, at, X, NULL);
+	const struct lm_onnx_node *squeeze = lm_onnx_read_by(p->file, lm_onnx_result(at),
+	    "Squeeze");
+	const struct lm_onnx_node *last;
+	size_t k;
+
+	last = squeeze != NULL ? lm_onnx_read_by(p->file, lm_onnx_result(squeeze), NULL) : NULL;
+	if (!is_usual(at) || !is_turn(p->file, first) || last == NULL || !is_turn(p->file, last) ||
+	    !is_list(p->file, squeeze, "axes", 1, one, 1))
+		return 0;
+	p->rank[0] = 3;
+	p->in[0] = lm_onnx_arg(first, 0);
+	p->n_in = 1;
+	for (k = H_0; k < at->n_in; k++)
+		if (at->in[k][0] != '\0') {
+			p->in[LM_H0 + (k - H_0)] = at->in[k];
+			p->n_in = LM_H0 + (k - H_0) + 1;
+			p->zeros |= 1u << (LM_H0 + (k - H_0));
+		}
+	p->out[0] = lm_onnx_result(last);
+	p->n_out = 1;
+	p->taken[p->n_taken++] = first;
+	p->taken[p->n_taken++] = at;
+	p->taken[p->n_taken++] = squeeze;
+	p->taken[p->n_taken++] = last;
+	return 2;
+}
+
+/* ---- from the operator ---- */
+
+static int
+propose(struct lm_onnx_proposal *p, const struct lm_onnx_node *at, const char *order, int foreign,
     struct loom_error *err)
 {
 	struct middle m = { p, at, order, 0, 0 };
@@ -224,8 +312,12 @@ propose(struct lm_onnx_proposal *p, const struct lm_onnx_node *at, const char *o
 		return 0;
 	p->node->param[LM_DIRECTION].i = strcmp(direction, "reverse") == 0;
 	r = put_weights(&m, err);
-	if (r != 1 || !find_input(&m))
-		return r < 0 ? -1 : 0;
+	if (r != 1)
+		return r;
+	if (foreign)
+		return propose_turned(p, at);
+	if (!find_input(&m))
+		return 0;
 	p->n_in = 1;
 	for (k = LM_H0; k < lm_recurrent_lengths(p->node); k++)
 		if (!find_state(&m, k))
@@ -233,22 +325,43 @@ propose(struct lm_onnx_proposal *p, const struct lm_onnx_node *at, const char *o
 	return find_output(&m);
 }
 
-int
-lm_onnx_propose_lstm(struct lm_onnx_proposal *p, const struct lm_onnx_node *at,
-    struct loom_error *err)
-{
-	return propose(p, at, "0312", err);
-}
-
-int
-lm_onnx_propose_gru(struct lm_onnx_proposal *p, const struct lm_onnx_node *at,
+static int
+propose_gru(struct lm_onnx_proposal *p, const struct lm_onnx_node *at, int foreign,
     struct loom_error *err)
 {
 	struct loom_error quiet = { 0 };
 
 	if (lm_onnx_int(at, "linear_before_reset", 0, &p->node->param[RESET_AFTER].i, &quiet) < 0)
 		return 0;
-	return propose(p, at, "102", err);
+	return propose(p, at, "102", foreign, err);
+}
+
+int
+lm_onnx_propose_lstm(struct lm_onnx_proposal *p, const struct lm_onnx_node *at,
+    struct loom_error *err)
+{
+	return propose(p, at, "0312", 0, err);
+}
+
+int
+lm_onnx_propose_lstm_turned(struct lm_onnx_proposal *p, const struct lm_onnx_node *at,
+    struct loom_error *err)
+{
+	return propose(p, at, "0312", 1, err);
+}
+
+int
+lm_onnx_propose_gru(struct lm_onnx_proposal *p, const struct lm_onnx_node *at,
+    struct loom_error *err)
+{
+	return propose_gru(p, at, 0, err);
+}
+
+int
+lm_onnx_propose_gru_turned(struct lm_onnx_proposal *p, const struct lm_onnx_node *at,
+    struct loom_error *err)
+{
+	return propose_gru(p, at, 1, err);
 }
 
 int
@@ -259,5 +372,5 @@ lm_onnx_propose_rnn(struct lm_onnx_proposal *p, const struct lm_onnx_node *at,
 
 	p->node->param[ACTIVATION].i = a != NULL && a->type == LM_ONNX_IS_STRINGS && a->n > 0 &&
 	    strcmp(a->strings[0], "Relu") == 0;
-	return propose(p, at, "0", err);
+	return propose(p, at, "0", 0, err);
 }

@@ -60,4 +60,8 @@ int lm_onnx_same_tensor(const struct lm_onnx_tensor *written, const struct lm_on
 int lm_onnx_stands(struct lm_onnx_matching *, struct lm_onnx_found *, struct lm_onnx *written,
     int named, struct loom_error *) LOOM_MUST_CHECK;
 
+/* 1 where what a proposal takes is its own alone, 0, -1. */
+int lm_onnx_take_all(struct lm_onnx_matching *, struct lm_onnx_found *,
+    struct loom_error *) LOOM_MUST_CHECK;
+
 #endif

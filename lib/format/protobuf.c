@@ -216,9 +216,8 @@ lm_field_is(const struct lm_message *m, const struct lm_field *f, enum lm_wire_t
 {
 	if (f->type == type)
 		return 0;
-	return lm_wire_fail(m->wire, f->at, err,
-	    "field %u has wire type %u, expected %u", (unsigned)f->number, (unsigned)f->type,
-	    (unsigned)type);
+	return lm_wire_fail(m->wire, f->at, err, "field %u has wire type %u, expected %u",
+	    (unsigned)f->number, (unsigned)f->type, (unsigned)type);
 }
 
 int

@@ -135,8 +135,9 @@ same_wiring(struct comparing *c, const struct lm_node *a, const struct lm_node *
 	size_t i, from;
 
 	if (a->n_in != b->n_in || a->n_out != b->n_out)
-		return differ(c, err, "node %.80s (%s): %zu inputs and %zu outputs, not %zu and %zu",
-		    a->name, a->op->name, b->n_in, b->n_out, a->n_in, a->n_out);
+		return differ(c, err,
+		    "node %.80s (%s): %zu inputs and %zu outputs, not %zu and %zu", a->name,
+		    a->op->name, b->n_in, b->n_out, a->n_in, a->n_out);
 	for (i = 0; i < a->n_in; i++) {
 		from = a->in[i] == LM_ABSENT ? LM_ABSENT : c->twin[a->in[i]];
 		if (from != b->in[i])
@@ -256,7 +257,7 @@ same_weight(struct comparing *c, const struct lm_node *a, const struct lm_node *
 		return differ(c, err, "node %.80s (%s): its %s has %llu values, not %llu", a->name,
 		    a->op->name, a->op->slots[slot].name, (unsigned long long)y->count,
 		    (unsigned long long)x->count);
-	if (x->dtype == NULL || x->count == 0 || 
+	if (x->dtype == NULL || x->count == 0 ||
 	    (x->data == y->data && x->view == y->view && x->first == y->first))
 		return 1;
 	r = same_values(c, a, slot, x, y, err);
@@ -272,7 +273,8 @@ same_node(struct comparing *c, const struct lm_node *a, const struct lm_node *b,
 	int r;
 
 	if (a->op != b->op)
-		return differ(c, err, "node %.80s is %s, not %s", a->name, b->op->name, a->op->name);
+		return differ(c, err, "node %.80s is %s, not %s", a->name, b->op->name,
+		    a->op->name);
 	r = same_params(c, a, b, err);
 	if (r == 1)
 		r = same_wiring(c, a, b, err);

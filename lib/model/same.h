@@ -27,7 +27,8 @@ struct lm_made {
 	struct loom_tensor *inputs, *outputs;
 	struct loom_run *run;
 };
-int lm_made_inputs(struct lm_made *, const struct loom_model *, struct loom_error *) LOOM_MUST_CHECK;
+int lm_made_inputs(struct lm_made *, const struct loom_model *,
+    struct loom_error *) LOOM_MUST_CHECK;
 void lm_made_release(struct lm_made *);
 
 #endif

@@ -53,7 +53,7 @@ network_of() { ggufs show "$1" | grep -v '^tokenizer\.'; }
 	loom-export -f gguf --tokenizer tok qwen2.entity | cat >three.gguf
 	same one.gguf two.gguf
 	same one.gguf three.gguf
-	cat one.gguf | loom-import -o pipe.entity -
+	loom-export -f gguf --tokenizer tok qwen2.entity | loom-import -o pipe.entity -
 	same pipe.entity qwen2.entity
 }
 

@@ -101,7 +101,7 @@ def bound(model, names, arrays, keep):
 def storable(array):
     """As safetensors holds it; types it has not are no inputs of networks either."""
     array = numpy.ascontiguousarray(array)
-    return array if array.dtype.kind in "fiub" and array.dtype.isbuiltin == 1 else array.astype(numpy.float32)
+    return array if array.dtype.kind in "fiub" and array.dtype.isbuiltin == 1 else numpy.zeros(array.shape, "f4")
 
 
 def run(programs, where, model, inputs):

@@ -3,7 +3,9 @@
 torch.onnx.export (both exporters), tf2onnx of Keras models, skl2onnx.  Seeded inputs of two batch sizes; every
 output within 1e-5 max(1, max|y|) of ONNX Runtime's.
 
-usage: producers.py [--table FILE] [NAME...]    names: parts of what stands in the table's first column
+usage: producers.py [--table FILE] [--keep FOLDER] [NAME...]
+       names: parts of what stands in the table's second column
+       --keep: leave each file there with the inputs of the first batch size and ONNX Runtime's outputs
 """
 
 import argparse
@@ -38,9 +40,8 @@ class Producer:
 # ---- torch ----
 
 
-def torch_networks():
-    import torch
-    from torch import nn
+def torch_modules(torch, nn):
+    """Those that are no sequence of torch's own."""
 
     class Recurrent(nn.Module):
         def __init__(self, kind, **more):
@@ -68,6 +69,26 @@ def torch_networks():
         def forward(self, ids):
             return self.cell(self.table(ids))[0]
 
+    class Shapes(nn.Module):
+        """Extents that are computed: what exporters write as Shape, Gather, Mul, Concat, Reshape, Expand ..."""
+
+        def forward(self, x):
+            batch, length, width = x.shape
+            heads = x.reshape(batch, length, 4, width // 4).transpose(1, 2)
+            wide = heads.reshape(batch * 4, length, -1).unsqueeze(1).expand(batch * 4, 3, length, width // 4)
+            places = torch.arange(length).float().unsqueeze(-1)
+            halves = torch.cat([wide[:, :, : length // 2], wide[:, :, length // 2 :]], 2) + places
+            return halves.flatten(1, 2).reshape(batch, -1, width)
+
+    return Recurrent, SelfAttention, Tagger, Shapes
+
+
+def torch_networks():
+    import torch
+    from torch import nn
+
+    Recurrent, SelfAttention, Tagger, Shapes = torch_modules(torch, nn)
+
     def torchvision(name):
         import torchvision.models as models
 
@@ -93,6 +114,7 @@ def torch_networks():
         ("rnn", lambda: Recurrent(nn.RNN), sequence),
         ("tagger", Tagger, (9,)),
         ("attention", SelfAttention, (7, 16)),
+        ("shapes", Shapes, (None, 8)),
         ("encoder", lambda: nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), (7, 16)),
         ("encoder-first", lambda: nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, norm_first=True,
                                                              activation="gelu"), (7, 16)),
@@ -113,27 +135,30 @@ def settle(module, torch):
 def torch_cases():
     networks, torch = torch_networks()
 
-    def writer(make, extents, dynamo):
+    def writer(name, make, extents, dynamo):
         def write(path):
             torch.manual_seed(5)
             torch.backends.mha.set_fastpath_enabled(False)
             module = settle(make(), torch)
-            integers = len(extents) == 1 and isinstance(next(module.children(), None), torch.nn.Embedding)
-            x = torch.randint(0, 50, (3, *extents)) if integers else torch.randn(3, *extents)
+            integers = name == "tagger"
+            sizes = [6 if extent is None else extent for extent in extents]
+            x = torch.randint(0, 50, (3, *sizes)) if integers else torch.randn(3, *sizes)
+            free = {0: "batch"} | {axis + 1: "length" for axis, extent in enumerate(extents) if extent is None}
             if dynamo:
                 torch.onnx.export(module, (x,), path, dynamo=True, verbose=False, input_names=["x"],
-                                  output_names=["y"], dynamic_shapes=({0: torch.export.Dim("batch")},))
+                                  output_names=["y"], external_data=name == "resnet18",
+                                  dynamic_shapes=({k: torch.export.Dim(v) for k, v in free.items()},))
             else:
                 torch.onnx.export(module, (x,), path, dynamo=False, input_names=["x"], output_names=["y"],
-                                  dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}})
+                                  dynamic_axes={"x": free, "y": {0: "batch"}})
         return write
 
     for name, make, extents in networks:
         for dynamo in (False, True):
             if name.startswith("encoder") and not dynamo:
                 continue  # this release's TorchScript exporter raises a TypeError for it
-            yield Producer(f"torch.{'dynamo' if dynamo else 'script'}.{name}", writer(make, extents, dynamo),
-                           lambda batch, extents=extents: [(batch, *extents)],
+            yield Producer(f"torch.{'dynamo' if dynamo else 'script'}.{name}", writer(name, make, extents, dynamo),
+                           lambda batch, extents=extents: [(batch, *(e or 2 * batch + 1 for e in extents))],
                            integers=50 if name == "tagger" else 0)
 
 
@@ -179,8 +204,8 @@ def keras_cases():
     ]
     for name, layers, extents in networks:
         loops = r"node \S+ \(Loop, opset 17\): a graph within a graph" if name == "gru" else None
-        yield Producer(f"tf2onnx.{name}", writer(layers, extents), lambda batch, extents=extents: [(batch, *extents)],
-                       refused=loops)
+        yield Producer(f"tf2onnx.{name}", writer(layers, extents),
+                       lambda batch, extents=extents: [(batch, *extents)], refused=loops)
 
 
 # ---- scikit-learn ----
@@ -209,7 +234,8 @@ def learner_cases():
 
         return [
             ("mlp", lambda: MLPClassifier(hidden_layer_sizes=(9,), max_iter=20, random_state=0), 3, ["probabilities"]),
-            ("mlp-regressor", lambda: MLPRegressor(hidden_layer_sizes=(9,), activation="tanh", max_iter=20, random_state=0), 0, None),
+            ("mlp-regressor",
+             lambda: MLPRegressor(hidden_layer_sizes=(9,), activation="tanh", max_iter=20, random_state=0), 0, None),
             ("logistic", lambda: LogisticRegression(), 3, ["probabilities"]),
             ("logistic-two", lambda: LogisticRegression(), 2, ["probabilities"]),
             ("scaled", lambda: make_pipeline(StandardScaler(), LogisticRegression()), 3, ["probabilities"]),
@@ -263,7 +289,24 @@ def distance(found, wanted):
     return float(numpy.abs(found.astype(numpy.float64) - wanted).max(initial=0)) / scale
 
 
-def judge(programs, producer):
+def keep(folder, producer, path, given, wanted):
+    """Without what says where on the machine that made it something lay."""
+    import onnx
+    from safetensors.numpy import save_file
+
+    stem = pathlib.Path(folder) / producer.name
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    model = onnx.load(path)
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input,
+                 *model.graph.output, *model.graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    pathlib.Path(f"{stem}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    save_file({k: numpy.ascontiguousarray(v) for k, v in given.items()}, f"{stem}.in")
+    save_file({k: numpy.ascontiguousarray(v) for k, v in wanted.items()}, f"{stem}.out")
+
+
+def judge(programs, producer, folder):
     """The greatest distance over outputs and batch sizes, relative to what is allowed."""
     most = 0.0
     with tempfile.TemporaryDirectory() as directory:
@@ -277,6 +320,8 @@ def judge(programs, producer):
             inputs = [rng.integers(0, producer.integers, s) if producer.integers else
                       rng.normal(size=s).astype(numpy.float32) for s in producer.shapes(batch)]
             given, wanted = reference(path, inputs, producer.outputs)
+            if folder and batch == BATCHES[0]:
+                keep(folder, producer, path, given, wanted)
             found = ours(programs, path, given, producer.outputs, where)
             if set(found) != set(wanted):
                 raise RuntimeError(f"outputs {sorted(found)}, expected {sorted(wanted)}")
@@ -296,6 +341,7 @@ def refusal(programs, path, expected):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--table", default="build/interop/producers.txt")
+    parser.add_argument("--keep")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     programs = pathlib.Path(os.environ.get("PLANETBRIDGING_BIN") or TREE / "build/bin").resolve()
@@ -308,7 +354,7 @@ def main():
                 continue
             done += 1
             try:
-                most = judge(programs, producer)
+                most = judge(programs, producer, options.keep)
                 line = f"{'PASS' if most <= BOUND else 'DIFF'} {producer.name:30} {most:.2g}"
             except Exception as error:  # whatever a framework throws is a row of the table
                 most = numpy.inf

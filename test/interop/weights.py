@@ -34,6 +34,22 @@ def ids(*shape):
     return numpy.random.default_rng(11).integers(0, 20, shape)
 
 
+def torch_seeded(make):
+    """A function of a seed: the module with weights drawn anew; beginnings that are all alike, as biases of
+    0, would show nothing."""
+    def build(seed):
+        import torch
+
+        torch.manual_seed(seed)
+        module = make()
+        with torch.no_grad():
+            for name, tensor in module.state_dict(keep_vars=True).items():
+                if tensor.is_floating_point():
+                    tensor.copy_(torch.rand_like(tensor) * 0.5 + (0.5 if name.endswith("var") else -0.25))
+        return module.eval()
+    return build
+
+
 def torch_networks():
     """(name, build(seed), inputs)"""
     import torch
@@ -71,19 +87,7 @@ def torch_networks():
         return nn.Sequential(nn.Conv2d(3, 6, 3, groups=3), nn.BatchNorm2d(6), nn.ReLU(),
                              nn.ConvTranspose2d(6, 4, 3, 2), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(4 * 17 * 17, 5))
 
-    def seeded(make):
-        def build(seed):
-            torch.manual_seed(seed)
-            module = make()
-            with torch.no_grad():
-                # Beginnings that are all alike, as biases of 0, would show nothing.
-                for name, tensor in module.state_dict(keep_vars=True).items():
-                    if tensor.is_floating_point():
-                        tensor.copy_(torch.rand_like(tensor) * 0.5 + (0.5 if name.endswith("var") else -0.25))
-            return module.eval()
-        return build
-
-    return [(name, seeded(make), x) for name, make, x in (
+    return [(name, torch_seeded(make), x) for name, make, x in (
         ("mlp", lambda: nn.Sequential(nn.Linear(7, 11), nn.ReLU(), nn.LayerNorm(11), nn.Linear(11, 11)), drawn(3, 7)),
         ("conv", convolutions, drawn(2, 3, 10, 10)),
         ("conv1", lambda: nn.Sequential(nn.Conv1d(4, 4, 4, 2), nn.PReLU(4), nn.ConvTranspose1d(4, 4, 4)), drawn(2, 4, 20)),

@@ -32,6 +32,7 @@ CANONICAL = {
     "gru": gated("rzn"),
     "attention": {"Wq": "qd", "Wk": "kd", "Wv": "vd", "Wo": "do",
                   "bq": "q", "bk": "k", "bv": "v", "bo": "d"},
+    "rotary": {"factors": "f"},
     "layernorm": {"gamma": "n", "beta": "n"},
     "rmsnorm": {"gamma": "n"},
     "batchnorm": {"gamma": "n", "beta": "n", "mean": "n", "var": "n"},
@@ -288,6 +289,17 @@ def scaled_dot_product_attention(p, w, query, key, value, mask=None):
     return seen(p, query, key, value, mask)
 
 
+def rotary(p, w, x, positions=None):
+    position = np.arange(x.shape[-2]) if positions is None else positions
+    pairs = p["head_dim"] // 2
+    angle = position[..., None] * (p["base"] ** (-2 * np.arange(pairs) / p["head_dim"]) / w.get("factors", 1))
+    y = x.copy()
+    a, b = (slice(pairs), slice(pairs, 2 * pairs)) if p["style"] == "half" else (slice(0, None, 2), slice(1, None, 2))
+    y[..., a] = x[..., a] * np.cos(angle) - x[..., b] * np.sin(angle)
+    y[..., b] = x[..., a] * np.sin(angle) + x[..., b] * np.cos(angle)
+    return y
+
+
 def hidden(p, scores, mask):
     """The scores with what the mask adds, and `fill` where it or causality hides."""
     assert (mask is None) == (p["mask"] == "none")
@@ -375,6 +387,7 @@ OPERATIONS = {
     "gru": gru,
     "attention": attention,
     "scaled_dot_product_attention": scaled_dot_product_attention,
+    "rotary": rotary,
     "layernorm": layernorm,
     "rmsnorm": rmsnorm,
     "batchnorm": batchnorm,

@@ -15,9 +15,11 @@ No module imports its engine before `run` is called.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
+import sys
 
 import numpy as np
 
@@ -81,3 +83,18 @@ def cast(name: str, array: np.ndarray, dtype) -> np.ndarray:
             np.iinfo(dtype).min <= array.min() and array.max() <= np.iinfo(dtype).max):
         raise BridgeError(f"input {name} holds numbers that {dtype.name} has not")
     return np.ascontiguousarray(array, dtype)
+
+
+@contextlib.contextmanager
+def quiet():
+    """Standard error closed for a while: some engines draw bars there, or log what they then raise."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)

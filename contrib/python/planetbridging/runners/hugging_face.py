@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 
 import numpy as np
 
 from ..graph import BridgeError, bind_inputs
 from ..planets.signature import one_line
+from . import quiet
 
 PACKAGE = "torch transformers gguf"
 MODULES = ("transformers", "torch")
@@ -32,15 +31,12 @@ def run(model: str, inputs: dict, threads: int = 1, spec: str = "") -> dict[str,
         where = {"pretrained_model_name_or_path": os.path.dirname(os.path.abspath(model)),
                  "gguf_file": os.path.basename(model)}
     try:
-        # It draws bars of progress on standard error whatever it is told.
-        with open(os.devnull, "w", encoding="utf-8") as null, contextlib.redirect_stderr(null):
+        with quiet():
             network = transformers.AutoModelForCausalLM.from_pretrained(
                 **where, dtype=torch.float32, attn_implementation="eager", local_files_only=True,
                 trust_remote_code=False)
     except Exception as error:  # a file may be wrong in any way
         raise BridgeError(f"{model}: transformers refuses it: {one_line(error)}") from error
-    finally:
-        sys.stderr.flush()
     try:
         with torch.no_grad():
             made = network.eval()(**{name: torch.from_numpy(np.array(array, np.int64))
