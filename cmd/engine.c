@@ -58,8 +58,8 @@ run_engine(const struct trial *t, const char *engine, const char *path, struct l
 		return fail(err, "cannot start the engine");
 	if (child == 0) {
 		python = python != NULL && python[0] != '\0' ? python : "python3";
-		(void)execlp(python, python, "-m", "planetbridging", "run", engine, path, "--inputs",
-		    t->inputs, "--outputs", t->theirs, (char *)NULL);
+		(void)execlp(python, python, "-m", "planetbridging", "run", engine, path,
+		    "--inputs", t->inputs, "--outputs", t->theirs, (char *)NULL);
 		_exit(127);
 	}
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
@@ -86,14 +86,16 @@ compare(const struct trial *t, const struct cmd_engine *engine, struct loom_erro
 	size_t size;
 	int r = -1;
 
-	if (loom_tensors_open(&a, t->theirs, err) == 0 && loom_tensors_open(&b, t->ours, err) == 0 &&
+	if (loom_tensors_open(&a, t->theirs, err) == 0 &&
+	    loom_tensors_open(&b, t->ours, err) == 0 &&
 	    loom_compare(&comparison, a, b, &options, err) == 0)
 		r = loom_comparison_same(comparison) ? 0 : 1;
 	if (r == 1 && (text = loom_comparison_report(comparison, "text", &size, err)) != NULL)
 		(void)fwrite(text, 1, size, stderr);
 	if (r >= 0)
 		cmd_warn(engine->cmd, "%s %s", engine->name,
-		    r == 0 ? "computes the same within 1e-5" : "computes something else: not written");
+		    r == 0 ? "computes the same within 1e-5"
+			   : "computes something else: not written");
 	loom_comparison_free(comparison);
 	loom_tensors_free(a);
 	loom_tensors_free(b);
@@ -101,8 +103,8 @@ compare(const struct trial *t, const struct cmd_engine *engine, struct loom_erro
 }
 
 int
-cmd_engine_verify(void *context, const char *path, const struct loom_tensor *inputs, size_t n_inputs,
-    const struct loom_tensor *outputs, size_t n_outputs, struct loom_error *err)
+cmd_engine_verify(void *context, const char *path, const struct loom_tensor *inputs,
+    size_t n_inputs, const struct loom_tensor *outputs, size_t n_outputs, struct loom_error *err)
 {
 	const struct cmd_engine *engine = context;
 	struct trial t;

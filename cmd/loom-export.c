@@ -16,14 +16,16 @@ static const struct cmd_opt options[] = {
 	    "the file or directory that appears, whole or not at all\n"
 	    "(default: standard output)" },
 	{ OPSET, "opset", "N", "of onnx: 17 to 23 (default 17)" },
-	{ 'T', "tokenizer", "FILE", "a tokenizer.json, or the directory it is in, for gguf and huggingface" },
+	{ 'T', "tokenizer", "FILE",
+	    "a tokenizer.json, or the directory it is in, for gguf and huggingface" },
 	{ VERIFY_WITH, "verify-with", "ENGINE",
 	    "before OUT appears, let ENGINE run it, too: onnxruntime, openvino,\n"
 	    "llama.cpp, torch ... (python3 -m planetbridging run)" },
 	{ 0 },
 };
 
-struct export {
+struct export
+{
 	struct cmd cmd;
 	struct loom_export_options options;
 	struct cmd_engine engine;

@@ -180,14 +180,14 @@ int loom_model_open(struct loom_model **, const char *path, struct loom_error *)
 
 /* How to open a file that may hold a network of another engine.  Zeroed but for what is wanted. */
 struct loom_open_options {
-	const char *like;	  /* a network; the file holds weights for it.  NULL: the file says all */
-	const char *data_dir;	  /* where what a file refers to lies; NULL: beside the file */
+	const char *like; /* a network; the file holds weights for it.  NULL: the file says all */
+	const char *data_dir;	    /* where what a file refers to lies; NULL: beside the file */
 	const char *const *outputs; /* end the graph at these values */
 	size_t n_outputs;
 	int subdirs, symlinks, hardlinks; /* what a file refers to may be reached by them */
-	uint64_t most_memory;	  /* bytes that a file may make us take; 0: 8 GiB */
-	int windows;		  /* read weights when they are needed, and do not map the file */
-	int blind;		  /* take nothing from what we ourselves wrote beside the network */
+	uint64_t most_memory;		  /* bytes that a file may make us take; 0: 8 GiB */
+	int windows; /* read weights when they are needed, and do not map the file */
+	int blind;   /* take nothing from what we ourselves wrote beside the network */
 };
 int loom_model_open_with(struct loom_model **, const char *path, const struct loom_open_options *,
     struct loom_error *) LOOM_MUST_CHECK;
@@ -207,11 +207,11 @@ const char *loom_model_output(const struct loom_model *, size_t i);
 
 /* Zeroed but for what is wanted; strings are borrowed. */
 struct loom_export_options {
-	const char *format;	 /* "onnx", "safetensors", "gguf" ...: see loom_list */
-	const char *output;	 /* the file or directory that appears; NULL: standard output */
-	const char *dtype;	 /* narrower weights: "f16", "bf16", "q8_0" ...; NULL: as they are */
-	const char *tokenizer;	 /* a tokenizer.json, or the directory it is in */
-	int opset;		 /* of ONNX; 0: 17 */
+	const char *format;    /* "onnx", "safetensors", "gguf" ...: see loom_list */
+	const char *output;    /* the file or directory that appears; NULL: standard output */
+	const char *dtype;     /* narrower weights: "f16", "bf16", "q8_0" ...; NULL: as they are */
+	const char *tokenizer; /* a tokenizer.json, or the directory it is in */
+	int opset;	       /* of ONNX; 0: 17 */
 	/*
 	 * Told of the file before it appears, with made-up inputs and what the network makes of them: 0
 	 * lets it appear, 1 does not, -1 is a failure.  Or NULL.

@@ -102,7 +102,8 @@ lm_archive_places(const struct lm_source *s, uint64_t *place, size_t n, struct l
 		if (lm_get_u32(local) != 0x04034b50)
 			return broken(err);
 		place[i] = here + LOCAL + lm_get_u16(local + 26) + lm_get_u16(local + 28);
-		at += ENTRY + lm_get_u16(entry + 28) + lm_get_u16(entry + 30) + lm_get_u16(entry + 32);
+		at += ENTRY + lm_get_u16(entry + 28) + lm_get_u16(entry + 30) +
+		    lm_get_u16(entry + 32);
 	}
 	return 0;
 }

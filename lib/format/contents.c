@@ -335,8 +335,8 @@ describe(json_t *object, struct lm_source *source, const struct lm_format_ops *f
 json_t *
 lm_contents(struct lm_source *source, int values, struct loom_error *err)
 {
-	const struct lm_format_ops *format =
-	    lm_format_sniff(source, LM_HOLDS_MODEL | LM_HOLDS_TENSORS, err);
+	const struct lm_format_ops *format = lm_format_sniff(source,
+	    LM_HOLDS_MODEL | LM_HOLDS_TENSORS, err);
 	json_t *object = json_object();
 
 	if (object == NULL)

@@ -172,9 +172,10 @@ struct lm_entity {
 	struct loom_model *model;
 	json_t *root, *bridge; /* bridge: NULL where there is none */
 	const unsigned char *payload;
-	int bare; /* the header alone is read: no weight has data */
+	int bare;   /* the header alone is read: no weight has data */
 	int placed; /* ... but a view of where in the payload it would be */
-	struct lm_entity_filling *fillings; /* and what a layer's blob has for slots that a node lacks */
+	struct lm_entity_filling
+	    *fillings; /* and what a layer's blob has for slots that a node lacks */
 	/* payload is NULL: it is read by windows, from start on */
 	struct lm_source *source;
 	uint64_t start;

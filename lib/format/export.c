@@ -46,7 +46,8 @@ compare(struct lm_export *e, const struct loom_model *back, struct loom_error *e
 	same = lm_same_network(e->model, back, &why, err);
 	if (same == 1 && e->options->dtype == NULL)
 		same = lm_same_bits(e->model, back, &why, err);
-	if (same == 0 && note(e, "reads back as another network, and is not written", &why, err) < 0)
+	if (same == 0 &&
+	    note(e, "reads back as another network, and is not written", &why, err) < 0)
 		same = -1;
 	lm_buf_release(&why);
 	return same;

@@ -30,7 +30,8 @@ struct lm_flat {
  * With the dtype that the options ask for, f16 or bf16; strings live in the export's arena.  Without bf16 the
  * format has no such type, and what is of it becomes float32.
  */
-int lm_flat_plan(struct lm_flat *, struct lm_export *, int bf16, struct loom_error *) LOOM_MUST_CHECK;
+int lm_flat_plan(struct lm_flat *, struct lm_export *, int bf16,
+    struct loom_error *) LOOM_MUST_CHECK;
 /* Tensor i to a sink, or into memory of its bytes, with a note of what it lost. */
 int lm_flat_write(const struct lm_flat *, size_t i, struct lm_export *, struct lm_sink *,
     struct loom_error *) LOOM_MUST_CHECK;

@@ -123,7 +123,8 @@ static int
 look_paddle(const struct lm_source *s, const unsigned char *head, size_t len)
 {
 	(void)s;
-	return len > 2 && head[0] == 012 && (mentions(head, len, "feed") || mentions(head, len, "fetch")) &&
+	return len > 2 && head[0] == 012 &&
+	    (mentions(head, len, "feed") || mentions(head, len, "fetch")) &&
 	    (mentions(head, len, "op_callstack") || mentions(head, len, "\"\004feed") ||
 		mentions(head, len, "\032\004feed"));
 }
@@ -145,8 +146,9 @@ static int
 look_darknet(const struct lm_source *s, const unsigned char *head, size_t len)
 {
 	(void)s;
-	return len >= 20 && lm_get_u32(head) == 0 && (lm_get_u32(head + 4) == 1 || lm_get_u32(head + 4) == 2) &&
-	    lm_get_u32(head + 8) <= 5 && lm_get_u64(head + 12) < (uint64_t)1 << 40;
+	return len >= 20 && lm_get_u32(head) == 0 &&
+	    (lm_get_u32(head + 4) == 1 || lm_get_u32(head + 4) == 2) && lm_get_u32(head + 8) <= 5 &&
+	    lm_get_u64(head + 12) < (uint64_t)1 << 40;
 }
 
 static int

@@ -57,7 +57,8 @@ int lm_format_of(struct lm_source *, const struct lm_format_ops **,
  * no reader of these knows it: the message names the formats that are read, or how the network gets out of
  * a file of another engine that is known.
  */
-const struct lm_format_ops *lm_format_sniff(struct lm_source *, unsigned holds, struct loom_error *);
+const struct lm_format_ops *lm_format_sniff(struct lm_source *, unsigned holds,
+    struct loom_error *);
 
 /* What loom_model_open does with a source that is open; takes it over, also on failure. */
 int lm_checkpoint_open(struct loom_model **, struct lm_source *, const struct loom_open_options *,

@@ -152,8 +152,8 @@ check_entry(const struct lm_entry *e, const struct lm_shape *expected, struct lo
 	want.dtype = e->dtype;
 	(void)lm_shown(shown, e->tensor.name);
 	if (e->dtype->kind != LM_FLOATING)
-		return lm_fail(err, LOOM_EUNSUPPORTED, "tensor %s is %s, expected real numbers", shown,
-		    e->dtype->name);
+		return lm_fail(err, LOOM_EUNSUPPORTED, "tensor %s is %s, expected real numbers",
+		    shown, e->dtype->name);
 	if (!lm_shape_same(&want, &found))
 		return lm_fail(err, LOOM_ESHAPE, "tensor %s: expected %s, found %s", shown,
 		    lm_shape_text(a, &want), lm_shape_text(b, &found));
@@ -219,8 +219,10 @@ settle_tied(struct reading *r, int says, struct loom_error *err)
 	same = same_bytes(&r->tensors->entries[logits], &r->tensors->entries[table], err);
 	if (same == 0)
 		return lm_fail(err, LOOM_EFORMAT,
-		    LM_HUGGINGFACE_CONFIG ": \"tie_word_embeddings\" is true, but tensor %s is not %s",
-		    r->tensors->entries[logits].tensor.name, r->tensors->entries[table].tensor.name);
+		    LM_HUGGINGFACE_CONFIG
+		    ": \"tie_word_embeddings\" is true, but tensor %s is not %s",
+		    r->tensors->entries[logits].tensor.name,
+		    r->tensors->entries[table].tensor.name);
 	r->used[logits] = 1;
 	return same < 0 ? -1 : 0;
 }
@@ -244,7 +246,8 @@ all_used(const struct reading *r, struct loom_error *err)
 	for (i = 0; i < r->tensors->n; i++)
 		if (!r->used[i] && !ignored(r->tensors->entries[i].tensor.name))
 			return lm_fail(err, LOOM_EUNSUPPORTED,
-			    "tensor %s is none of the decoder that " LM_HUGGINGFACE_CONFIG " describes",
+			    "tensor %s is none of the decoder that " LM_HUGGINGFACE_CONFIG
+			    " describes",
 			    lm_shown(shown, r->tensors->entries[i].tensor.name));
 	return 0;
 }

@@ -1,6 +1,6 @@
 /*
- * huggingface: llama-like decoders as directories: config.json and .safetensors, one or several with an
- * index, as transformers reads and writes them.
+ * huggingface: llama-like decoders as directories: config.json and .safetensors, one or several with
+ * an index, as transformers reads and writes them.
  */
 #ifndef FORMAT_HUGGINGFACE_H
 #define FORMAT_HUGGINGFACE_H

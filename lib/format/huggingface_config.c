@@ -1,4 +1,4 @@
-/* huggingface_config: the numbers of a decoder from config.json.  What would change them is refused. */
+/* huggingface_config: the numbers of a decoder; what else in config.json counts is refused. */
 #include <math.h>
 #include <string.h>
 
@@ -19,7 +19,7 @@ enum { FAMILIES = sizeof(families) / sizeof(*families) };
 
 /* ---- what is refused ---- */
 
-/* Keys that mean another network unless they have that value; NAN: unless they are null, false or empty. */
+/* Keys that mean another network unless they are that; NAN: unless they are null, false or empty. */
 static const struct neutral {
 	const char *key;
 	double is;
@@ -147,7 +147,8 @@ read_extents(struct lm_decoder *d, json_t *root, struct loom_error *err)
 	d->kv_heads = d->heads;
 	if (natural(root, "num_key_value_heads", 0, MOST, &d->kv_heads, err) < 0)
 		return -1;
-	return natural(root, "max_position_embeddings", 0, INT32_MAX, &d->context, err) < 0 ? -1 : 0;
+	return natural(root, "max_position_embeddings", 0, INT32_MAX, &d->context, err) < 0 ? -1
+											    : 0;
 }
 
 static int
@@ -164,7 +165,7 @@ read_head(struct lm_decoder *d, json_t *root, struct loom_error *err)
 	if (d->width % d->heads != 0)
 		return lm_fail(err, LOOM_EFORMAT,
 		    WHERE ": \"hidden_size\" is %llu, expected a multiple of the %llu heads, or "
-		    "\"head_dim\"",
+			  "\"head_dim\"",
 		    (unsigned long long)d->width, (unsigned long long)d->heads);
 	d->head_dim = d->width / d->heads;
 	return 0;
@@ -197,7 +198,8 @@ no_window(const struct lm_decoder *d, int64_t window, struct loom_error *err)
 	if (d->context <= (uint64_t)window)
 		return 0;
 	return lm_fail(err, LOOM_EUNSUPPORTED,
-	    WHERE ": \"sliding_window\" is %lld, less than the %llu of \"max_position_embeddings\": "
+	    WHERE
+	    ": \"sliding_window\" is %lld, less than the %llu of \"max_position_embeddings\": "
 	    "attention within a window is not read",
 	    (long long)window, (unsigned long long)d->context);
 }
@@ -293,7 +295,7 @@ lm_huggingface_config(struct lm_decoder *d, int *tied, json_t *root, struct lm_a
 
 /* ---- the way back ---- */
 
-/* Llama has biases everywhere in attention or nowhere, and heads that together are as wide as it is. */
+/* Llama has biases everywhere in attention or nowhere, and as many heads as divide its width. */
 static int
 fits(const struct lm_decoder *d, enum lm_decoder_family family)
 {

@@ -1,6 +1,6 @@
 /*
- * huggingface_rope: scaled rotary frequencies, as the factors that they are divided by.  llama3 is computed
- * as _compute_llama3_parameters of transformers does, each step in binary32.
+ * huggingface_rope: scaled rotary frequencies, as the factors that they are divided by.  llama3 is
+ * computed as _compute_llama3_parameters of transformers does, each step in binary32.
  */
 #include <math.h>
 #include <string.h>
@@ -78,8 +78,8 @@ read_llama3(const struct reading *r, struct loom_error *err)
 	    lm_json_real(r->rope, r->where, "factor", 1, &rope.factor, err) < 0 ||
 	    lm_json_real(r->rope, r->where, "low_freq_factor", 1, &rope.low, err) < 0 ||
 	    lm_json_real(r->rope, r->where, "high_freq_factor", 1, &rope.high, err) < 0 ||
-	    lm_json_integer(r->rope, r->where, "original_max_position_embeddings", 0, 1,
-		INT32_MAX, &original, err) < 0 ||
+	    lm_json_integer(r->rope, r->where, "original_max_position_embeddings", 0, 1, INT32_MAX,
+		&original, err) < 0 ||
 	    lm_json_integer(r->root, WHERE, "original_max_position_embeddings", 0, 1, INT32_MAX,
 		&original, err) < 0)
 		return -1;
@@ -106,8 +106,8 @@ read_list(const struct reading *r, const char *key, float **out, struct loom_err
 	if (lm_json_array(r->rope, r->where, key, 1, &list, err) < 0)
 		return -1;
 	if (json_array_size(list) != n)
-		return lm_fail(err, LOOM_ESHAPE, "%s: \"%s\" has %zu numbers, expected %zu", r->where,
-		    key, json_array_size(list), n);
+		return lm_fail(err, LOOM_ESHAPE, "%s: \"%s\" has %zu numbers, expected %zu",
+		    r->where, key, json_array_size(list), n);
 	*out = lm_arena_alloc(r->arena, n, sizeof(**out), err);
 	if (*out == NULL)
 		return -1;
@@ -124,8 +124,8 @@ static int
 read_listed(const struct reading *r, struct loom_error *err)
 {
 	static const char *const known[] = { "rope_type", "type", "rope_theta",
-		"partial_rotary_factor", "short_factor", "long_factor", "attention_factor", "factor",
-		"original_max_position_embeddings", NULL };
+		"partial_rotary_factor", "short_factor", "long_factor", "attention_factor",
+		"factor", "original_max_position_embeddings", NULL };
 	float *brief = NULL, *lengthy = NULL;
 	double attention = 0;
 
@@ -140,7 +140,8 @@ read_listed(const struct reading *r, struct loom_error *err)
 		    r->where);
 	if (attention != 1)
 		return lm_fail(err, LOOM_EUNSUPPORTED,
-		    "%s: \"attention_factor\" is %.9g, which is not read: 1 is", r->where, attention);
+		    "%s: \"attention_factor\" is %.9g, which is not read: 1 is", r->where,
+		    attention);
 	r->d->factors = brief;
 	return 0;
 }
@@ -176,8 +177,8 @@ read_type(const struct reading *r, struct loom_error *err)
 	if (strcmp(type, "longrope") == 0)
 		return read_listed(r, err);
 	return lm_fail(err, LOOM_EUNSUPPORTED,
-	    "%s: \"rope_type\" is %s, which is not read: default, llama3 and longrope are", r->where,
-	    lm_shown(shown, type));
+	    "%s: \"rope_type\" is %s, which is not read: default, llama3 and longrope are",
+	    r->where, lm_shown(shown, type));
 }
 
 /* transformers 4 has the base beside the object, transformers 5 in it. */
@@ -226,7 +227,7 @@ lm_huggingface_read_rope(struct lm_decoder *d, json_t *root, struct lm_arena *ar
 
 /* ---- writing ---- */
 
-/* Of the Llama family: the shortest contexts that are scaled by powers of two, and the usual bounds. */
+/* As Llama 3.1 and later have it: contexts of a power of two, and their bounds. */
 static int
 try_llama3(struct lm_huggingface_rope *rope, const struct lm_decoder *d, struct lm_arena *arena,
     struct loom_error *err)

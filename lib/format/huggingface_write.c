@@ -1,4 +1,4 @@
-/* huggingface_write: config.json, weights in one file or in shards, and what a tokenizer consists of. */
+/* huggingface_write: config.json, weights in one file or in shards, and the tokenizer's files. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

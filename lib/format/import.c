@@ -17,9 +17,10 @@ write_checkpoint(const struct loom_model *m, struct lm_sink *sink, struct lm_buf
 	if (m->restore != NULL && !m->how.blind)
 		one = lm_entity_restore(m, m->restore, m->restore_size, sink, &why, err);
 	if (one == 0 && m->restore != NULL && !m->how.blind)
-		one = lm_buf_printf(notes, err,
-			  "the file keeps the header of a checkpoint that is not this network's, and it is not used: %s\n",
-			  why.len > 0 ? why.data : "it is another") < 0
+		one =
+		    lm_buf_printf(notes, err,
+			"the file keeps the header of a checkpoint that is not this network's, and it is not used: %s\n",
+			why.len > 0 ? why.data : "it is another") < 0
 		    ? -1
 		    : 0;
 	if (one == 0)
@@ -44,8 +45,8 @@ save(const struct loom_model *m, const char *output, struct lm_buf *notes, struc
 }
 
 int
-loom_import(const char *path, const char *output, const struct loom_open_options *how,
-    char **text, struct loom_error *err)
+loom_import(const char *path, const char *output, const struct loom_open_options *how, char **text,
+    struct loom_error *err)
 {
 	struct loom_open_options windows = *how;
 	struct loom_model *m;

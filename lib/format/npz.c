@@ -20,9 +20,9 @@ struct npz {
 	uint64_t position;   /* libzip's, in the source */
 	zip_file_t *file;    /* the member that is open, or NULL */
 	const struct lm_entry *open;
-	uint64_t at;	       /* how much of its data was fetched */
+	uint64_t at; /* how much of its data was fetched */
 	size_t members;
-	uint64_t *places; /* of the members' data, once somebody asked */
+	uint64_t *places;      /* of the members' data, once somebody asked */
 	struct loom_error *io; /* where a failure of the source goes while libzip works */
 };
 
@@ -316,7 +316,8 @@ place(struct loom_tensors *t, const struct lm_entry *e, uint64_t *offset, struct
 
 	if (z->places == NULL) {
 		z->places = lm_arena_alloc(&t->arena, z->members, sizeof(*z->places), err);
-		if (z->places == NULL || lm_archive_places(z->source, z->places, z->members, err) < 0)
+		if (z->places == NULL ||
+		    lm_archive_places(z->source, z->places, z->members, err) < 0)
 			return -1;
 	}
 	if (zip_stat_index(z->zip, e->member, 0, &st) < 0)
@@ -342,7 +343,7 @@ take_texts(struct loom_tensors *t, struct loom_error *err)
 	size_t i, k = 0;
 
 	for (i = 0; i < t->n; i++) {
-		to = strcmp(t->entries[i].tensor.name, TOPOLOGY) == 0 ? &t->topology
+		to = strcmp(t->entries[i].tensor.name, TOPOLOGY) == 0	 ? &t->topology
 		    : strcmp(t->entries[i].tensor.name, CHECKPOINT) == 0 ? &t->checkpoint
 									 : NULL;
 		if (to == NULL || t->entries[i].dtype != lm_dtype_get(LM_U8)) {
@@ -458,7 +459,10 @@ static int
 write_text(struct lm_archive *zip, const char *name, const struct lm_buf *text,
     struct loom_error *err)
 {
-	struct loom_tensor t = { .name = name, .dtype = "uint8", .rank = 1, .shape = { text->len },
+	struct loom_tensor t = { .name = name,
+		.dtype = "uint8",
+		.rank = 1,
+		.shape = { text->len },
 		.data = text->data };
 
 	return text->len > 0 ? write_member(zip, &t, err) : 0;
@@ -469,7 +473,8 @@ write_weight(struct lm_archive *zip, const struct lm_flat *f, size_t i, struct l
     struct loom_error *err)
 {
 	const struct lm_outgoing *from = &f->tensors[i];
-	struct loom_tensor t = { .name = from->name, .dtype = from->dtype->name,
+	struct loom_tensor t = { .name = from->name,
+		.dtype = from->dtype->name,
 		.rank = from->rank };
 	struct lm_arena arena = { 0 };
 	void *data = lm_arena_alloc(&arena, (size_t)from->bytes, 1, err);

@@ -282,7 +282,8 @@ check_model(const struct lm_onnx *x, struct loom_error *err)
 			x->opsets[i].key = "";
 		for (k = 0; k < i; k++)
 			if (strcmp(x->opsets[k].key, x->opsets[i].key) == 0 &&
-			    x->opsets[k].version != x->opsets[i].version) /* skl2onnx says some twice */
+			    x->opsets[k].version !=
+				x->opsets[i].version) /* skl2onnx says some twice */
 				return lm_fail(err, LOOM_EFORMAT, "two opsets of the domain \"%s\"",
 				    lm_shown(shown, x->opsets[i].key));
 	}

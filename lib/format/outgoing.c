@@ -44,8 +44,8 @@ lm_outgoing_as(struct lm_outgoing *t, const struct lm_dtype *dtype, const struct
 	t->quant = quant;
 	if (quant != NULL && row % quant->values != 0)
 		return lm_fail(err, LOOM_EUNSUPPORTED,
-		    "tensor %s: rows of %llu values, %s takes %u at a time", lm_shown(shown, t->name),
-		    (unsigned long long)row, quant->name, quant->values);
+		    "tensor %s: rows of %llu values, %s takes %u at a time",
+		    lm_shown(shown, t->name), (unsigned long long)row, quant->name, quant->values);
 	if (lm_shape_count(&s, &count) < 0 || count > INT64_MAX / 16 ||
 	    (quant != NULL ? lm_quant_bytes(quant, count, &t->bytes)
 			   : lm_dtype_bytes(dtype, count, &t->bytes)) < 0)
@@ -96,8 +96,7 @@ lm_outgoing_slot(struct lm_outgoing *t, struct lm_arena *arena, const char *name
 	struct lm_shape shape;
 
 	if (lm_slot_shape(node, slot, &shape, err) < 0 ||
-	    lm_outgoing_begin(t, arena, name, lm_outgoing_dtype(node, slot), &shape, 1,
-		err) < 0)
+	    lm_outgoing_begin(t, arena, name, lm_outgoing_dtype(node, slot), &shape, 1, err) < 0)
 		return -1;
 	return lm_outgoing_add(t, node, slot, err) != NULL ? 0 : -1;
 }
@@ -238,7 +237,8 @@ ordered(const struct lm_strand *s, struct lm_arena *arena, struct loom_error *er
 	unsigned char *to;
 
 	if (bytes == NULL ||
-	    (order.first == 0 && lm_view_packed(&order) && lm_view_count(&order) == s->weight->count))
+	    (order.first == 0 && lm_view_packed(&order) &&
+		lm_view_count(&order) == s->weight->count))
 		return bytes;
 	order.dtype = s->weight->dtype;
 	if (order.dtype->bits < 8) {
@@ -339,8 +339,8 @@ lm_loss_note(const struct lm_loss *l, const struct lm_outgoing *t, const struct 
 	return lm_buf_printf(notes, err,
 	    "tensor %s: %s to %s: %llu of %llu values change, by at most %.3g%s; overflow %llu, "
 	    "underflow %llu, subnormal %llu\n",
-	    lm_shown(shown, t->name), from->name, t->quant != NULL ? t->quant->name : t->dtype->name,
-	    (unsigned long long)l->changed, (unsigned long long)l->count, l->most_abs, ulp,
-	    (unsigned long long)l->overflow, (unsigned long long)l->underflow,
-	    (unsigned long long)l->flushed);
+	    lm_shown(shown, t->name), from->name,
+	    t->quant != NULL ? t->quant->name : t->dtype->name, (unsigned long long)l->changed,
+	    (unsigned long long)l->count, l->most_abs, ulp, (unsigned long long)l->overflow,
+	    (unsigned long long)l->underflow, (unsigned long long)l->flushed);
 }

@@ -11,7 +11,8 @@
 /* Some of a slot's values, or one number so many times. */
 struct lm_strand {
 	const struct lm_weight *weight; /* NULL: count times value */
-	struct lm_view order; /* of the slot's values in canonical C order: first, extent, stride alone */
+	struct lm_view
+	    order; /* of the slot's values in canonical C order: first, extent, stride alone */
 	float value;
 	uint64_t count;
 };
@@ -33,7 +34,8 @@ struct lm_loss {
 	uint64_t changed, count;
 	double most_abs; /* |written - value| */
 	double most_ulp; /* the same in units of the written dtype; of blocks 0 */
-	uint64_t overflow, underflow, flushed; /* became infinite; became 0; lost bits as subnormals */
+	uint64_t overflow, underflow,
+	    flushed; /* became infinite; became 0; lost bits as subnormals */
 };
 
 /*

@@ -10,7 +10,7 @@
 
 enum { LONGEST = 100000000, ALIGN = 8 }; /* of a header; the reference reader's limit */
 
-#define METADATA "__metadata__" /* a member of the header that is no tensor */
+#define METADATA "__metadata__"	 /* a member of the header that is no tensor */
 #define TOPOLOGY "loom.topology" /* members of it that are ours */
 #define CHECKPOINT "loom.checkpoint"
 
@@ -391,7 +391,8 @@ put_metadata(struct lm_buf *buf, const struct lm_flat *f, struct loom_error *err
 static struct loom_tensor
 describe(const struct lm_outgoing *from)
 {
-	struct loom_tensor t = { .name = from->name, .dtype = from->dtype->name,
+	struct loom_tensor t = { .name = from->name,
+		.dtype = from->dtype->name,
 		.rank = from->rank };
 
 	memcpy(t.shape, from->shape, sizeof(t.shape));

@@ -32,8 +32,8 @@ open_linked(int directory, const char *name, struct lm_source **out, struct loom
 }
 
 /*
- * Links of a cache lead out of the directory, to a store that many share; they are followed only for the
- * files of a directory that the user named.
+ * Links of a cache lead out of the directory, to a store that many share; they are followed only for
+ * the files of a directory that the user named.
  */
 int
 lm_shards_open(struct lm_external *files, const char *name, struct lm_source **out,
@@ -182,9 +182,9 @@ lm_shards_one(struct loom_tensors **out, struct lm_external *files, const char *
 /* ---- an index ---- */
 
 struct index {
-	const char *name;  /* of the index */
+	const char *name; /* of the index */
 	struct lm_arena *arena;
-	json_t *map;	   /* file by tensor */
+	json_t *map;	       /* file by tensor */
 	struct lm_names names; /* of files */
 	const char *files[FILES];
 	size_t n;
@@ -241,8 +241,9 @@ belongs(void *context, const char *tensor, const char *file, struct loom_error *
 		return lm_fail(err, LOOM_EFORMAT, "%s: tensor %s is not in the index",
 		    lm_shown(b, file), lm_shown(a, tensor));
 	if (strcmp(mapped, file) != 0)
-		return lm_fail(err, LOOM_EFORMAT, "%s: tensor %s is there, but the index has it in %s",
-		    lm_shown(b, file), lm_shown(a, tensor), lm_shown(c, mapped));
+		return lm_fail(err, LOOM_EFORMAT,
+		    "%s: tensor %s is there, but the index has it in %s", lm_shown(b, file),
+		    lm_shown(a, tensor), lm_shown(c, mapped));
 	return 0;
 }
 

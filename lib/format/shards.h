@@ -1,6 +1,6 @@
 /*
- * shards: the tensors of a network in several .safetensors files, which an index names: one list of entries,
- * each with the source that it is in.  The files belong to the model that is read.
+ * shards: the tensors of a network in several .safetensors files, which an index names: one list of
+ * entries, each with the source that it is in.  The files belong to the model that is read.
  */
 #ifndef FORMAT_SHARDS_H
 #define FORMAT_SHARDS_H

@@ -16,14 +16,14 @@ struct lm_entry {
 	struct loom_tensor tensor; /* data stays NULL */
 	const struct lm_dtype *dtype;
 	uint64_t count, bytes;
-	uint64_t offset;	/* of the first byte of data, in the source or in its member */
+	uint64_t offset;	  /* of the first byte of data, in the source or in its member */
 	struct lm_source *source; /* that it is in, of a file in several; NULL: the one of all */
-	uint64_t member;	/* index within an archive */
-	int fortran;		/* stored with the first axis fastest */
-	int swap;		/* stored big-endian */
-	uint64_t done;		/* values handed out so far */
-	unsigned char *ordered; /* all values in C order, of a Fortran array that is being read */
-	void *loaded;		/* by loom_tensors_load */
+	uint64_t member;	  /* index within an archive */
+	int fortran;		  /* stored with the first axis fastest */
+	int swap;		  /* stored big-endian */
+	uint64_t done;		  /* values handed out so far */
+	unsigned char *ordered;	  /* all values in C order, of a Fortran array that is being read */
+	void *loaded;		  /* by loom_tensors_load */
 };
 
 struct loom_tensors {

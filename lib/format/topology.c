@@ -70,7 +70,8 @@ read_all(const struct reading *r, json_t *root, struct loom_error *err)
 	size_t i;
 
 	if (!json_is_object(root))
-		return lm_fail(err, LOOM_EFORMAT, "topology: %s, not an object", lm_json_type(root));
+		return lm_fail(err, LOOM_EFORMAT, "topology: %s, not an object",
+		    lm_json_type(root));
 	if (lm_json_only(root, "topology", known, err) < 0 ||
 	    lm_json_integer(root, "topology", "version", 1, 1, 1, &version, err) < 0 ||
 	    lm_json_array(root, "topology", "inputs", 1, &inputs, err) < 0 ||
@@ -117,8 +118,9 @@ wrong_type(const struct lm_node *node, size_t slot, const struct lm_entry *e,
 	char shown[LM_SHOWN];
 
 	return lm_fail(err, LOOM_EUNSUPPORTED,
-	    "tensor %s is %s; the %s of node %.80s takes real numbers", lm_shown(shown, e->tensor.name),
-	    e->dtype->name, node->op->slots[slot].name, node->name);
+	    "tensor %s is %s; the %s of node %.80s takes real numbers",
+	    lm_shown(shown, e->tensor.name), e->dtype->name, node->op->slots[slot].name,
+	    node->name);
 }
 
 static int

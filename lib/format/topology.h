@@ -8,7 +8,8 @@
 #include "base/buf.h"
 #include "format/tensors.h"
 
-int lm_topology_write(const struct loom_model *, struct lm_buf *, struct loom_error *) LOOM_MUST_CHECK;
+int lm_topology_write(const struct loom_model *, struct lm_buf *,
+    struct loom_error *) LOOM_MUST_CHECK;
 /* Puts the weights of a node that are not tied: nodes after it may be tied to them. */
 typedef int lm_topology_put(struct loom_model *, struct lm_node *, void *context,
     struct loom_error *);

@@ -33,12 +33,12 @@ lm_view_whole(struct lm_view *v, struct lm_source *source, uint64_t offset,
 	memcpy(v->extent, shape->dim, shape->rank * sizeof(*v->extent));
 	if (lm_shape_count(shape, &count) < 0 ||
 	    (quant != NULL ? lm_quant_bytes(quant, count, &bytes)
-			    : lm_dtype_bytes(dtype, count, &bytes)) < 0)
+			   : lm_dtype_bytes(dtype, count, &bytes)) < 0)
 		return lm_fail(err, LOOM_EFORMAT, "%s is too large", lm_shape_text(text, shape));
 	if (lm_source_size(source, &size) && (offset > size || bytes > size - offset))
-		return lm_fail(err, LOOM_ETRUNCATED,
-		    "bytes %llu to %llu of a file that has %llu", (unsigned long long)offset,
-		    (unsigned long long)(offset + bytes), (unsigned long long)size);
+		return lm_fail(err, LOOM_ETRUNCATED, "bytes %llu to %llu of a file that has %llu",
+		    (unsigned long long)offset, (unsigned long long)(offset + bytes),
+		    (unsigned long long)size);
 	pack(v);
 	return 0;
 }

@@ -16,7 +16,8 @@ struct lm_view {
 	struct lm_source *source; /* seekable */
 	uint64_t offset;	  /* of the array's first byte */
 	const struct lm_dtype *dtype;
-	const struct lm_quant *quant; /* float32 values stored in blocks, or NULL; dtype is float32 */
+	const struct lm_quant
+	    *quant; /* float32 values stored in blocks, or NULL; dtype is float32 */
 	uint64_t first;
 	unsigned rank;
 	uint64_t extent[LM_VIEW_RANK], stride[LM_VIEW_RANK];

@@ -25,9 +25,9 @@ struct lm_value_info { /* one name space: inputs and what nodes make */
 struct loom_model {
 	struct lm_arena arena;
 	struct loom_open_options how; /* it was opened: strings are the caller's meanwhile */
-	const char *name;   /* where it came from, for messages */
-	const char *title;  /* the network's own name, or NULL */
-	const char *planet; /* or NULL */
+	const char *name;	      /* where it came from, for messages */
+	const char *title;	      /* the network's own name, or NULL */
+	const char *planet;	      /* or NULL */
 	size_t n_inputs, n_values, n_nodes, n_outputs;
 	struct lm_input *inputs;
 	struct lm_value_info *values;

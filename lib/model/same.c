@@ -128,17 +128,28 @@ same_params(struct comparing *c, const struct lm_node *a, const struct lm_node *
 	return 1;
 }
 
+/* Inputs without those that are absent at the end. */
+static size_t
+given(const struct lm_node *n)
+{
+	size_t k = n->n_in;
+
+	while (k > 0 && n->in[k - 1] == LM_ABSENT)
+		k--;
+	return k;
+}
+
 static int
 same_wiring(struct comparing *c, const struct lm_node *a, const struct lm_node *b,
     struct loom_error *err)
 {
-	size_t i, from;
+	size_t i, from, n = given(a);
 
-	if (a->n_in != b->n_in || a->n_out != b->n_out)
+	if (n != given(b) || a->n_out != b->n_out)
 		return differ(c, err,
 		    "node %.80s (%s): %zu inputs and %zu outputs, not %zu and %zu", a->name,
 		    a->op->name, b->n_in, b->n_out, a->n_in, a->n_out);
-	for (i = 0; i < a->n_in; i++) {
+	for (i = 0; i < n; i++) {
 		from = a->in[i] == LM_ABSENT ? LM_ABSENT : c->twin[a->in[i]];
 		if (from != b->in[i])
 			return differ(c, err, "node %.80s (%s): input %zu is %.80s, not %.80s",

@@ -1,4 +1,4 @@
-# ONNX files as torch, Keras and scikit-learn are exported (fixtures/producers, see its README): what is read of
+# ONNX files as torch, Keras and scikit-learn are exported (fixtures/producers, see its README.md): what is read of
 # them, what is not, and that ours come back as they were.
 load helper
 

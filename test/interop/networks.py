@@ -29,11 +29,13 @@ from planetbridging import arrays, planets, programs, runners, stream
 
 BOUND = 1e-5
 LOOSEST = 1e-4
-"""Where a network magnifies rounding, so that the framework itself is further than BOUND from loom-infer, its
-distance is the bound, but never more than this; such rows are named."""
+"""Where a network magnifies rounding, so that the framework itself is that far from loom-infer, twice its distance
+is the bound, but never more than this; such rows are named."""
 PLANETS = ("pytorch", "tensorflow", "jax", "sklearn")
 TABLE = TREE / "build" / "interop" / "networks.txt"
 COLUMNS = ("network", "checker", "onnxruntime", "openvino", "native", "its own export", "onnxruntime", "openvino")
+OPTIONS = {"jax/dncnn": ("--opset", "19")}
+"""What loom-export is told of single networks: circular padding is of opset 19."""
 REFUSED = {"tensorflow/gru_tagger": "samples of several lengths, behind which onnx has zeros"}
 """Networks that loom-export refuses, each with words of its reason: others fail the suite."""
 
@@ -117,7 +119,7 @@ def ours(row, planet, obj, batches, folder):
     row["native"] = max(distance(a, w) for a, (_, w) in zip(theirs, said))
     row["vacuous"] = all(numpy.abs(y).max(initial=0) <= BOUND for _, w in said for y in w)
     try:
-        programs.run("loom-export", ["-f", "onnx", "-o", path, entity])
+        programs.run("loom-export", ["-f", "onnx", *OPTIONS.get(row["name"], ()), "-o", path, entity])
     except programs.ProgramError as error:
         row["refused"] = str(error).replace(f"{folder}/", "")
         return path, *said[0], theirs[0]
@@ -207,7 +209,7 @@ def one_planet(planet, only, out):
 
 def bound(row):
     """How far an engine may be from loom-infer."""
-    return max(BOUND, min(row["native"], LOOSEST))
+    return max(BOUND, min(2 * row["native"], LOOSEST))
 
 
 def passed(row):
