@@ -22,7 +22,7 @@ blocks() { awk -v kind="\`\`\`$1" '$0 == kind { on = 1; next } /^```/ { on = 0 }
 			esac
 		done <session' >found 2>said || { cat said; false; }
 	diff <(masked <session) <(masked <found)
-	[ "$(grep -c '^\$ ' session)" = 7 ]
+	[ "$(grep -c '^\$ ' session)" = 10 ]
 }
 
 @test "readme: every make command it names is one that .ci/run calls or make knows" {
@@ -30,7 +30,7 @@ blocks() { awk -v kind="\`\`\`$1" '$0 == kind { on = 1; next } /^```/ { on = 0 }
 	while read -r word rest; do
 		[ "$word" = make ]
 		case $rest in
-		'' | demo | check | lint | fuzz | 'BUILD=asan check' | bedrocks | bedrocks-own | CC=clang | cross | mutants)
+		'' | demo | check | lint | fuzz | 'BUILD=asan check' | bedrocks | bedrocks-own | CC=clang | cross | mutants | check-interop)
 			grep -Eq "make .*${rest}" "$TOP/.ci/run"
 			;;
 		bench | install* | exhaustive*) make -C "$TOP" -n $rest >/dev/null ;;

@@ -496,7 +496,7 @@ answers() {
 @test "stream: a stream where a model is wanted, and the other way round, are told apart" {
 	net=$FIXTURES/layers/dense/rank-1
 	run --separate-stderr -3 loom-infer -m "$net/net.stream" -o y "$net/in.npz"
-	[[ $stderr = "loom-infer: "*"net.stream: byte 0: is a layer stream, for loom-stream, not a network (expected one of: entity)" ]]
+	[[ $stderr = "loom-infer: "*"net.stream: byte 0: is a layer stream, for loom-stream, not a network (expected one of: entity, npz, safetensors, gguf, onnx, huggingface, shards)" ]]
 	loom-stream -o net.entity <"$net/net.stream"
 	run --separate-stderr -3 loom-stream -o y <net.entity
 	[ "$stderr" = "loom-stream: <stdin>: byte 0: is a checkpoint of Loom, not a layer stream" ]
