@@ -196,6 +196,7 @@ def main():
         for case, (label, why) in sorted(zip(cases, verdicts), key=lambda row: (row[1][0], row[0].name)):
             print(f"{label:8} {case.name:60} {why}".rstrip(), file=file)
     print(f"{summary}; {time.time() - started:.0f} s; {table}")
+    print(f"{count['passed']} passed, {count['failed']} failed")
     return 0 if count["failed"] == 0 and (share >= LEAST or options.names) and cases else 1
 
 

@@ -344,6 +344,7 @@ def main(argv=None):
                 failed.append(case.name)
                 print(f"FAIL {case.name}: {problem}".split("\n")[0][:300])
     print(f"{count - len(failed)} of {count} networks of one node agree")
+    print(f"{count - len(failed)} passed, {len(failed)} failed")
     return 1 if failed or count == 0 else 0
 
 

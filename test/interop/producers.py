@@ -363,6 +363,7 @@ def main():
             print(line, file=file)
             print(line, flush=True)
     print(f"{done} files, {bad} not as ONNX Runtime has them; {table}")
+    print(f"{done - bad} passed, {bad} failed")
     return 1 if bad or not done else 0
 
 
