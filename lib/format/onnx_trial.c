@@ -6,14 +6,16 @@
 
 /*
  * Name k is first + k step.  The first sizes can be halved often, the middle ones are each one more than
- * the one before, so that every remainder of a small stride is met; in the last ones all names are alike,
- * since some networks go for one size only.
+ * the one before, so that every remainder of a small stride is met; then all names are alike, since some
+ * networks go for one size only, and in the last ones all but the first, which most often is the batch.
  */
 static const struct {
-	uint64_t first, step;
-} trials[LM_ONNX_TRIALS] = { { 64, 32 }, { 192, 64 }, { 6720, 6720 }, { 37, 6 }, { 38, 6 },
-	{ 39, 6 }, { 40, 6 }, { 41, 6 }, { 5, 2 }, { 2, 1 }, { 2, 0 }, { 1, 0 }, { 64, 0 },
-	{ 6720, 0 }, { 3, 0 }, { 4, 0 }, { 6, 0 }, { 7, 0 }, { 8, 0 }, { 16, 0 }, { 32, 0 } };
+	uint64_t first, step, rest; /* rest: instead, of all names but the first */
+} trials[LM_ONNX_TRIALS] = { { 64, 32, 0 }, { 192, 64, 0 }, { 6720, 6720, 0 }, { 37, 6, 0 },
+	{ 38, 6, 0 }, { 39, 6, 0 }, { 40, 6, 0 }, { 41, 6, 0 }, { 5, 2, 0 }, { 2, 1, 0 },
+	{ 2, 0, 0 }, { 1, 0, 0 }, { 64, 0, 0 }, { 6720, 0, 0 }, { 3, 0, 0 }, { 4, 0, 0 },
+	{ 6, 0, 0 }, { 7, 0, 0 }, { 8, 0, 0 }, { 16, 0, 0 }, { 32, 0, 0 }, { 3, 0, 1 }, { 5, 0, 2 },
+	{ 7, 0, 3 }, { 3, 0, 4 }, { 5, 0, 8 } };
 
 int
 lm_onnx_trials_begin(struct lm_onnx_reading *r, const char *const *names, size_t n,
@@ -36,7 +38,9 @@ lm_onnx_trials_begin(struct lm_onnx_reading *r, const char *const *names, size_t
 			return -1;
 		for (k = 0; k < n; k++) {
 			s->size[k].name = names[k];
-			s->size[k].value = trials[i].first + k * trials[i].step;
+			s->size[k].value = k > 0 && trials[i].rest > 0
+			    ? trials[i].rest
+			    : trials[i].first + k * trials[i].step;
 		}
 	}
 	return 0;

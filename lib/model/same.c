@@ -115,16 +115,40 @@ same_param(const struct lm_param *p, const union lm_value *a, const union lm_val
 	}
 }
 
+static const char *
+param_text(char dst[LM_SHAPE_TEXT], const struct lm_param *p, const union lm_value *v)
+{
+	switch (p->kind) {
+	case LM_IS_REAL:
+	case LM_IS_MAYBE:
+		(void)snprintf(dst, LM_SHAPE_TEXT, "%.17g", v->real);
+		return dst;
+	case LM_IS_INTS:
+	case LM_IS_DIMS:
+		return lm_dims_text(dst, &v->dims);
+	case LM_IS_ENUM:
+		return p->names[v->i];
+	default:
+		(void)snprintf(dst, LM_SHAPE_TEXT, "%lld", (long long)v->i);
+		return dst;
+	}
+}
+
 static int
 same_params(struct comparing *c, const struct lm_node *a, const struct lm_node *b,
     struct loom_error *err)
 {
+	char found[LM_SHAPE_TEXT], want[LM_SHAPE_TEXT];
+	const struct lm_param *p;
 	size_t i;
 
-	for (i = 0; i < lm_layer_params(a->op); i++)
-		if (!same_param(&a->op->params[i], &a->param[i], &b->param[i]))
-			return differ(c, err, "node %.80s (%s): its %s is another", a->name,
-			    a->op->name, a->op->params[i].key);
+	for (i = 0; i < lm_layer_params(a->op); i++) {
+		p = &a->op->params[i];
+		if (!same_param(p, &a->param[i], &b->param[i]))
+			return differ(c, err, "node %.80s (%s): its %s is %.120s, not %.120s",
+			    a->name, a->op->name, p->key, param_text(found, p, &b->param[i]),
+			    param_text(want, p, &a->param[i]));
+	}
 	return 1;
 }
 

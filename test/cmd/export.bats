@@ -85,7 +85,7 @@ there" ]
 	loom-export -f safetensors -o net.safetensors "$net"
 	edit net.safetensors '\"approximate\":\"none\"' '\"approximate\":\"tanh\"'
 	run --separate-stderr -0 loom-import -o changed.entity net.safetensors
-	[ "$stderr" = "loom-import: the file keeps the header of a checkpoint that is not this network's, and it is not used: node g (gelu): its approximate is another" ]
+	[ "$stderr" = "loom-import: the file keeps the header of a checkpoint that is not this network's, and it is not used: node g (gelu): its approximate is tanh, not none" ]
 	entity-dump changed.entity | grep -q 'approximate=tanh'
 }
 
