@@ -204,25 +204,32 @@ in_order(const struct heads *h, const char *s)
 
 /* ---- weights and results ---- */
 
-/* Zeros where a query sees no key. */
+/*
+ * Zeros where a query sees no key.  Not by the greatest score: there are engines that take that of infinities
+ * alone for the least finite number.
+ */
 static const char *
 unless_blind(const struct heads *h, const char *s, const char *weights)
 {
 	static const int64_t last = -1;
 	const char *in[3] = { s, NULL, NULL };
-	struct lm_onnx_node *most;
+	struct lm_onnx_node *all;
 
 	if (!empty_counts(h) || param(h, h->see->empty) != LM_EMPTY_ZERO)
 		return weights;
-	if (h->w->opset >= 18)
-		in[1] = lm_onnx_list(h->w, h->n, "most.axes", &last, 1, h->err);
-	most = lm_onnx_step(h->w, h->n, "most", "ReduceMax", h->w->opset >= 18 ? 2 : 1, in, h->err);
-	if (most == NULL || lm_onnx_add_int(h->w->to, most, "keepdims", 1, h->err) < 0 ||
-	    (h->w->opset < 18 && lm_onnx_add_ints(h->w->to, most, "axes", &last, 1, h->err) < 0))
-		return NULL;
-	in[0] = most->out[0];
 	in[1] = lm_onnx_scalar(h->w, h->n, "least", -INFINITY, h->err);
-	in[0] = lm_onnx_made(h->w, h->n, "blind", "Equal", 2, in, h->err);
+	in[0] = lm_onnx_made(h->w, h->n, "hidden", "Equal", 2, in, h->err);
+	in[0] = lm_onnx_made_with(h->w, h->n, "hidden.float32", "Cast", 1, in, "to", LM_ONNX_FLOAT,
+	    h->err);
+	if (h->w->opset >= 18)
+		in[1] = lm_onnx_list(h->w, h->n, "hidden.axes", &last, 1, h->err);
+	all = lm_onnx_step(h->w, h->n, "hidden.all", "ReduceMin", h->w->opset >= 18 ? 2 : 1, in,
+	    h->err);
+	if (all == NULL || lm_onnx_add_int(h->w->to, all, "keepdims", 1, h->err) < 0 ||
+	    (h->w->opset < 18 && lm_onnx_add_ints(h->w->to, all, "axes", &last, 1, h->err) < 0))
+		return NULL;
+	in[0] = all->out[0];
+	in[0] = lm_onnx_made_with(h->w, h->n, "blind", "Cast", 1, in, "to", LM_ONNX_BOOL, h->err);
 	in[1] = lm_onnx_scalar(h->w, h->n, "zero", 0, h->err);
 	in[2] = weights;
 	return lm_onnx_made(h->w, h->n, "weights.seen", "Where", 3, in, h->err);
