@@ -121,6 +121,7 @@ lm_onnx_propose_embedding(struct lm_onnx_proposal *p, const struct lm_onnx_node 
 /* ---- pad ---- */
 
 enum { AXES, LOW, HIGH, MODE, VALUE };
+enum { CIRCULAR = 3 };
 
 static int
 set_list(struct lm_onnx_proposal *p, size_t param, const char *value, struct loom_error *err)
@@ -205,4 +206,98 @@ lm_onnx_propose_pad(struct lm_onnx_proposal *p, const struct lm_onnx_node *at,
 	p->in[0] = lm_onnx_arg(at, 0);
 	p->out[0] = lm_onnx_result(at);
 	return r;
+}
+
+/* ---- circular pads ---- */
+
+/* Input k of a Concat is a Slice of x: from where, or to where; 1, 0, -1. */
+static int
+slice_of(const struct lm_onnx_proposal *p, const struct lm_onnx_node *concat, size_t k,
+    const char *x, size_t end, int64_t *v, struct loom_error *err)
+{
+	const struct lm_onnx_node *slice = lm_onnx_before(p->file, concat, k, "Slice");
+	size_t n;
+
+	if (slice == NULL || strcmp(lm_onnx_arg(slice, 0), x) != 0)
+		return 0;
+	return lm_onnx_stored_integers(p->file, lm_onnx_arg(slice, end), v, 1, &n, err);
+}
+
+/* The end of x, x, and the start of x: how many of each, either of which may be 0; 1, 0, -1. */
+static int
+around(const struct lm_onnx_proposal *p, const struct lm_onnx_node *concat, const char **x,
+    int64_t *low, int64_t *high, struct loom_error *err)
+{
+	int r;
+
+	*low = *high = 0;
+	if (concat->n_in < 2 || concat->n_in > 3)
+		return 0;
+	*x = lm_onnx_arg(concat, 1);
+	r = slice_of(p, concat, 0, *x, 1, low, err);
+	if (r == 0 && concat->n_in == 2) {
+		*x = lm_onnx_arg(concat, 0);
+		return slice_of(p, concat, 1, *x, 2, high, err);
+	}
+	*low = -*low;
+	return r == 1 && concat->n_in == 3 ? slice_of(p, concat, 2, *x, 2, high, err) : r;
+}
+
+/* One axis more than n at the front of three lists. */
+static void
+push(struct lm_dim *const list[3], size_t n, const int64_t v[3])
+{
+	size_t k;
+
+	for (k = 0; k < 3; k++) {
+		memmove(list[k] + 1, list[k], n * sizeof(*list[k]));
+		list[k][0].text = NULL;
+		list[k][0].value = v[k];
+	}
+}
+
+/* Is it the one for that axis of the pad that ends with the anchor? */
+static int
+is_step(const struct lm_onnx_node *concat, const struct lm_onnx_node *anchor)
+{
+	size_t n = strlen(anchor->name);
+
+	return concat != NULL && strcmp(concat->op, "Concat") == 0 &&
+	    strncmp(concat->name, anchor->name, n) == 0 &&
+	    strncmp(concat->name + n, "/around", 7) == 0;
+}
+
+int
+lm_onnx_propose_circular(struct lm_onnx_proposal *p, const struct lm_onnx_node *at,
+    struct loom_error *err)
+{
+	static const size_t to[3] = { AXES, LOW, HIGH };
+	const struct lm_onnx_node *concat = at;
+	struct lm_dim *list[3];
+	const char *x = "";
+	int64_t v[3];
+	size_t n, k;
+	int r;
+
+	for (k = 0; k < 3; k++) {
+		list[k] = lm_arena_alloc(p->arena, LOOM_RANK, sizeof(*list[k]), err);
+		if (list[k] == NULL)
+			return -1;
+	}
+	for (n = 0; n < LOOM_RANK && (n == 0 || is_step(concat, at)); n++) {
+		r = around(p, concat, &x, &v[1], &v[2], err);
+		if (r <= 0 || lm_onnx_int(concat, "axis", 0, &v[0], err) < 0)
+			return r <= 0 ? r : -1;
+		push(list, n, v);
+		concat = lm_onnx_made_by(p->file, x);
+	}
+	for (k = 0; k < 3; k++) {
+		p->node->param[to[k]].dims.n = n;
+		p->node->param[to[k]].dims.dim = list[k];
+	}
+	p->node->param[MODE].i = CIRCULAR;
+	p->n_in = p->n_out = 1;
+	p->in[0] = x;
+	p->out[0] = lm_onnx_result(at);
+	return 1;
 }

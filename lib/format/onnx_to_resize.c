@@ -1,4 +1,5 @@
 /* onnx_to_resize: resize and pad. */
+#include "format/onnx_blocks.h"
 #include "format/onnx_frame.h"
 
 #include <math.h>
@@ -205,6 +206,68 @@ pads_of(struct lm_onnx_writing *w, const struct lm_node *n, const char *x, struc
 				       : scattered_pads(w, n, x, err);
 }
 
+/* ---- circular ---- */
+
+/* Are all pads integers, and some of each axis not 0, so that the nodes tell them? */
+static int
+tells_pads(const struct lm_node *n)
+{
+	const struct lm_dims *low = &n->param[LOW].dims, *high = &n->param[HIGH].dims;
+	size_t i;
+
+	for (i = 0; i < low->n; i++)
+		if (low->dim[i].text != NULL || high->dim[i].text != NULL ||
+		    (low->dim[i].value == 0 && high->dim[i].value == 0))
+			return 0;
+	return low->n > 0;
+}
+
+/* Of x, from start to before end along an axis. */
+static const char *
+part_of(struct lm_onnx_writing *w, const struct lm_node *n, const char *what, size_t k,
+    const char *x, int64_t start, int64_t end, struct loom_error *err)
+{
+	int64_t axis = n->param[AXES].dims.dim[k].value;
+	char name[48];
+	const char *in[4] = { x };
+
+	(void)snprintf(name, sizeof(name), "%s%zu", what, k);
+	in[1] = lm_onnx_list(w, n, lm_onnx_word(w, name, "starts", err), &start, 1, err);
+	in[2] = lm_onnx_list(w, n, lm_onnx_word(w, name, "ends", err), &end, 1, err);
+	in[3] = lm_onnx_list(w, n, lm_onnx_word(w, name, "axes", err), &axis, 1, err);
+	return lm_onnx_made(w, n, name, "Slice", 4, in, err);
+}
+
+/* Its end before it and its start behind it, one axis after another: wrap is opset 19's, and not everybody's. */
+static int
+write_circular(struct lm_onnx_writing *w, const struct lm_node *n, struct loom_error *err)
+{
+	size_t count = n->param[LOW].dims.n, k, n_in;
+	const char *x = lm_onnx_input(w, n, 0), *in[3];
+	struct lm_onnx_node *at = NULL;
+	int64_t low, high;
+	char name[48];
+
+	for (k = 0; k < count; k++) {
+		low = n->param[LOW].dims.dim[k].value;
+		high = n->param[HIGH].dims.dim[k].value;
+		n_in = 0;
+		if (low > 0)
+			in[n_in++] = part_of(w, n, "before", k, x, -low, INT64_MAX, err);
+		in[n_in++] = x;
+		if (high > 0)
+			in[n_in++] = part_of(w, n, "behind", k, x, 0, high, err);
+		(void)snprintf(name, sizeof(name), "around%zu", k);
+		at = k + 1 < count ? lm_onnx_step(w, n, name, "Concat", n_in, in, err)
+				   : lm_onnx_last(w, n, "Concat", n_in, in, err);
+		if (at == NULL ||
+		    lm_onnx_add_int(w->to, at, "axis", n->param[AXES].dims.dim[k].value, err) < 0)
+			return -1;
+		x = at->out[0];
+	}
+	return 0;
+}
+
 LM_ONNX_WRITER(pad)
 {
 	static const char *const modes[] = { "constant", "reflect", "edge", "wrap" };
@@ -213,6 +276,8 @@ LM_ONNX_WRITER(pad)
 	size_t n_in = w->opset >= 18 ? 4 : 3;
 	struct lm_onnx_node *at;
 
+	if (mode == CIRCULAR && tells_pads(n))
+		return write_circular(w, n, err);
 	if (mode == CIRCULAR && w->opset < 19)
 		return lm_fail(err, LOOM_EUNSUPPORTED,
 		    "node %s (%s): mode circular is wrap from opset 19 of ONNX on, not in %lld",
