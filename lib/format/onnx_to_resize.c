@@ -208,7 +208,7 @@ pads_of(struct lm_onnx_writing *w, const struct lm_node *n, const char *x, struc
 
 /* ---- circular ---- */
 
-/* Are all pads integers, and some of each axis not 0, so that the nodes tell them? */
+/* Do slices tell all parameters: integers, some of each axis not 0, and no value that does not matter? */
 static int
 tells_pads(const struct lm_node *n)
 {
@@ -219,7 +219,7 @@ tells_pads(const struct lm_node *n)
 		if (low->dim[i].text != NULL || high->dim[i].text != NULL ||
 		    (low->dim[i].value == 0 && high->dim[i].value == 0))
 			return 0;
-	return low->n > 0;
+	return low->n > 0 && n->param[VALUE].real == 0 && !signbit(n->param[VALUE].real);
 }
 
 /* Of x, from start to before end along an axis. */

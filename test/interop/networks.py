@@ -34,8 +34,6 @@ is the bound, but never more than this; such rows are named."""
 PLANETS = ("pytorch", "tensorflow", "jax", "sklearn")
 TABLE = TREE / "build" / "interop" / "networks.txt"
 COLUMNS = ("network", "checker", "onnxruntime", "openvino", "native", "its own export", "onnxruntime", "openvino")
-OPTIONS = {"jax/dncnn": ("--opset", "19")}
-"""What loom-export is told of single networks: circular padding is of opset 19."""
 REFUSED = {"tensorflow/gru_tagger": "samples of several lengths, behind which onnx has zeros"}
 """Networks that loom-export refuses, each with words of its reason: others fail the suite."""
 
@@ -119,7 +117,7 @@ def ours(row, planet, obj, batches, folder):
     row["native"] = max(distance(a, w) for a, (_, w) in zip(theirs, said))
     row["vacuous"] = all(numpy.abs(y).max(initial=0) <= BOUND for _, w in said for y in w)
     try:
-        programs.run("loom-export", ["-f", "onnx", *OPTIONS.get(row["name"], ()), "-o", path, entity])
+        programs.run("loom-export", ["-f", "onnx", "-o", path, entity])
     except programs.ProgramError as error:
         row["refused"] = str(error).replace(f"{folder}/", "")
         return path, *said[0], theirs[0]
