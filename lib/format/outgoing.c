@@ -228,6 +228,37 @@ put_floats(struct narrow *n, const float *v, size_t count, struct loom_error *er
 
 /* ---- strands ---- */
 
+/* Whether a strand is its slot as it lies. */
+static int
+as_it_lies(const struct lm_strand *s)
+{
+	return s->order.first == 0 && lm_view_packed(&s->order) &&
+	    lm_view_count(&s->order) == s->weight->count;
+}
+
+/* Of a type of a few bits: its values as float32, which can be put in another order. */
+static int
+widen(struct lm_strand *s, struct lm_weight *wide, struct lm_arena *arena, struct loom_error *err)
+{
+	const unsigned char *bytes = lm_weight_bytes(s->weight, arena, err);
+	float *values = lm_arena_alloc(arena, (size_t)s->weight->count, sizeof(*values), err);
+	uint64_t i;
+
+	if (bytes == NULL || values == NULL)
+		return -1;
+	s->weight->dtype->to_f32(values, bytes, 0, (size_t)s->weight->count, s->weight->scale);
+	for (i = 0; i < s->weight->count && !lm_little_endian(); i++)
+		lm_put_f32((unsigned char *)&values[i], values[i]);
+	memset(wide, 0, sizeof(*wide));
+	wide->dtype = lm_dtype_get(LM_F32);
+	wide->data = (const unsigned char *)values;
+	wide->count = s->weight->count;
+	wide->bytes = wide->count * sizeof(*values);
+	wide->scale = 1;
+	s->weight = wide;
+	return 0;
+}
+
 /* The slot's values in the strand's order, packed, in the arena: of its own dtype. */
 static const unsigned char *
 ordered(const struct lm_strand *s, struct lm_arena *arena, struct loom_error *err)
@@ -236,16 +267,9 @@ ordered(const struct lm_strand *s, struct lm_arena *arena, struct loom_error *er
 	struct lm_view order = s->order;
 	unsigned char *to;
 
-	if (bytes == NULL ||
-	    (order.first == 0 && lm_view_packed(&order) &&
-		lm_view_count(&order) == s->weight->count))
+	if (bytes == NULL || as_it_lies(s))
 		return bytes;
 	order.dtype = s->weight->dtype;
-	if (order.dtype->bits < 8) {
-		(void)lm_fail(err, LOOM_EUNSUPPORTED, "%s values in another order",
-		    order.dtype->name);
-		return NULL;
-	}
 	to = lm_arena_alloc(arena, (size_t)lm_view_count(&order), order.dtype->bits / 8, err);
 	if (to != NULL)
 		lm_view_gather(&order, bytes, to);
@@ -271,8 +295,10 @@ put_decoded(struct narrow *n, const struct lm_weight *w, const unsigned char *by
 }
 
 static int
-put_strand(struct narrow *n, const struct lm_strand *s, struct loom_error *err)
+put_strand(struct narrow *n, const struct lm_strand *strand, struct loom_error *err)
 {
+	struct lm_strand own = *strand, *s = &own;
+	struct lm_weight wide;
 	struct lm_arena arena = { 0 };
 	const unsigned char *bytes;
 	uint64_t count, i;
@@ -284,7 +310,9 @@ put_strand(struct narrow *n, const struct lm_strand *s, struct loom_error *err)
 		return r;
 	}
 	count = lm_view_count(&s->order);
-	bytes = count > 0 ? ordered(s, &arena, err) : NULL;
+	if (count > 0 && s->weight->dtype->bits < 8 && !as_it_lies(s))
+		r = widen(s, &wide, &arena, err);
+	bytes = count > 0 && r == 0 ? ordered(s, &arena, err) : NULL;
 	if (count == 0)
 		r = 0;
 	else if (bytes == NULL)
