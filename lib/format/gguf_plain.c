@@ -6,13 +6,14 @@
  */
 #include <string.h>
 
+#include "format/entity.h"
 #include "format/gguf.h"
-#include "format/gotext.h"
-#include "format/graph.h"
+#include "format/topology.h"
 
-enum { VERSION = 1, LONGEST_NAME = 64, LONGEST_KEY = 100 };
+enum { LONGEST_NAME = 64, LONGEST_KEY = 100 };
 
 #define TOPOLOGY "loom.topology"
+#define CHECKPOINT "loom.checkpoint"
 
 static const char *
 name_of(char dst[LONGEST_NAME], size_t node, const char *slot)
@@ -88,123 +89,61 @@ read_slot(struct loom_model *m, struct lm_gguf *g, struct lm_node *n, size_t slo
 }
 
 static int
-read_node(struct loom_model *m, struct lm_gguf *g, json_t *json, struct loom_error *err)
+read_slots(struct loom_model *m, struct lm_node *n, void *context, struct loom_error *err)
 {
-	struct lm_node *n;
 	size_t i;
 
-	if (lm_graph_read_node(m, json, LM_GRAPH_BRIDGE, &n, err) < 0 ||
-	    lm_graph_read_tied(m, n, json_object_get(json, "tensors"), err) < 0)
-		return -1;
 	for (i = 0; i < lm_layer_slots(n->op); i++)
 		if (lm_slot_wanted(n, i) && n->weight[i].same == NULL &&
-		    read_slot(m, g, n, i, err) < 0)
+		    read_slot(m, context, n, i, err) < 0)
 			return -1;
 	return 0;
 }
 
+/* The header of the checkpoint that it was, which loom-import may use. */
 static int
-read_topology(struct loom_model *m, struct lm_gguf *g, json_t *root, struct loom_error *err)
+keep_checkpoint(struct loom_model *m, const struct lm_gguf *g, struct loom_error *err)
 {
-	static const char *const keys[] = { "version", "inputs", "nodes", "outputs", NULL };
-	json_t *inputs, *nodes, *outputs, *item;
-	int64_t version;
-	size_t i;
+	const char *text = NULL;
+	int r = lm_gguf_text(g, CHECKPOINT, 0, &text, err);
 
-	if (!json_is_object(root))
-		return lm_fail(err, LOOM_EFORMAT, TOPOLOGY " is %s, not an object",
-		    lm_json_type(root));
-	if (lm_json_only(root, TOPOLOGY, keys, err) < 0 ||
-	    lm_json_integer(root, TOPOLOGY, "version", 1, VERSION, VERSION, &version, err) < 0 ||
-	    lm_json_array(root, TOPOLOGY, "inputs", 1, &inputs, err) < 0 ||
-	    lm_json_array(root, TOPOLOGY, "nodes", 1, &nodes, err) < 0 ||
-	    lm_json_array(root, TOPOLOGY, "outputs", 1, &outputs, err) < 0)
-		return -1;
-	json_array_foreach(inputs, i, item)
-		if (lm_graph_read_input(m, item, LM_GRAPH_BRIDGE, err) < 0)
-			return -1;
-	json_array_foreach(nodes, i, item)
-		if (read_node(m, g, item, err) < 0)
-			return -1;
-	return lm_graph_read_outputs(m, outputs, err);
+	if (r != 1)
+		return r;
+	m->restore = lm_arena_string(&m->arena, text, err);
+	m->restore_size = strlen(text);
+	return m->restore != NULL ? 0 : -1;
 }
 
 int
 lm_gguf_read_plain(struct loom_model *m, struct lm_gguf *g, struct loom_error *err)
 {
-	struct loom_error wrong = { 0 };
 	const char *text;
-	json_t *root;
-	int r;
 
-	if (lm_gguf_text(g, TOPOLOGY, 1, &text, err) < 0)
+	if (lm_gguf_text(g, TOPOLOGY, 1, &text, err) < 0 ||
+	    lm_topology_read(m, text, strlen(text), read_slots, g, err) < 0 ||
+	    keep_checkpoint(m, g, err) < 0)
 		return -1;
-	if (lm_json_parse(&root, text, strlen(text), &wrong) < 0)
-		return lm_fail(err, wrong.code, TOPOLOGY ": %s, at byte %llu of it", wrong.text,
-		    (unsigned long long)wrong.offset);
-	r = read_topology(m, g, root, err);
-	json_decref(root);
-	return r < 0 ? -1 : lm_gguf_all_used(g, "the network in " TOPOLOGY, err);
+	return lm_gguf_all_used(g, "the network in " TOPOLOGY, err);
 }
 
 /* ---- writing ---- */
 
 static int
-add_nodes(json_t *list, const struct loom_model *m, struct loom_error *err)
-{
-	json_t *node;
-	size_t i;
-
-	for (i = 0; i < m->n_nodes; i++) {
-		node = lm_graph_write_node(m, m->nodes[i], NULL, err);
-		if (node == NULL || lm_json_append(list, node, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int
-add_inputs(json_t *list, const struct loom_model *m, struct loom_error *err)
-{
-	json_t *input;
-	size_t i;
-
-	for (i = 0; i < m->n_inputs; i++) {
-		input = lm_graph_write_input(&m->inputs[i], err);
-		if (input == NULL || lm_json_append(list, input, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int
-fill_topology(json_t *root, const struct loom_model *m, struct loom_error *err)
-{
-	json_t *inputs = json_array(), *nodes = json_array(), *outputs;
-	int r = lm_json_set(root, "inputs", inputs, err);
-
-	if (lm_json_set(root, "nodes", nodes, err) < 0 || r < 0 ||
-	    lm_json_set(root, "version", json_integer(VERSION), err) < 0 ||
-	    add_inputs(inputs, m, err) < 0 || add_nodes(nodes, m, err) < 0)
-		return -1;
-	outputs = lm_graph_write_outputs(m, err);
-	return outputs != NULL ? lm_json_set(root, "outputs", outputs, err) : -1;
-}
-
-static int
 put_topology(struct lm_gguf_writing *w, struct loom_error *err)
 {
-	json_t *root = json_object();
 	struct lm_buf text;
-	int r = -1;
+	int r;
 
 	lm_buf_init(&text, SIZE_MAX / 4);
-	if (root == NULL)
-		(void)lm_fail(err, LOOM_ENOMEM, "no memory for JSON");
-	else if (fill_topology(root, w->e->model, err) == 0 && lm_go_json(&text, root, err) == 0)
+	r = lm_topology_write(w->e->model, &text, err);
+	if (r == 0)
 		r = lm_gguf_put_text(w, TOPOLOGY, text.data, err);
+	lm_buf_clear(&text);
+	if (r == 0)
+		r = lm_entity_text(w->e->model, &text, err);
+	if (r == 0 && text.len > 0)
+		r = lm_gguf_put_text(w, CHECKPOINT, text.data, err);
 	lm_buf_release(&text);
-	json_decref(root);
 	return r;
 }
 

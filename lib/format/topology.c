@@ -6,6 +6,8 @@
 #include "format/gotext.h"
 #include "format/graph.h"
 
+#define TOPOLOGY "loom.topology"
+
 /* ---- writing ---- */
 
 static int
@@ -70,13 +72,13 @@ read_all(const struct reading *r, json_t *root, struct loom_error *err)
 	size_t i;
 
 	if (!json_is_object(root))
-		return lm_fail(err, LOOM_EFORMAT, "topology: %s, not an object",
+		return lm_fail(err, LOOM_EFORMAT, TOPOLOGY " is %s, not an object",
 		    lm_json_type(root));
-	if (lm_json_only(root, "topology", known, err) < 0 ||
-	    lm_json_integer(root, "topology", "version", 1, 1, 1, &version, err) < 0 ||
-	    lm_json_array(root, "topology", "inputs", 1, &inputs, err) < 0 ||
-	    lm_json_array(root, "topology", "nodes", 1, &nodes, err) < 0 ||
-	    lm_json_array(root, "topology", "outputs", 1, &outputs, err) < 0)
+	if (lm_json_only(root, TOPOLOGY, known, err) < 0 ||
+	    lm_json_integer(root, TOPOLOGY, "version", 1, 1, 1, &version, err) < 0 ||
+	    lm_json_array(root, TOPOLOGY, "inputs", 1, &inputs, err) < 0 ||
+	    lm_json_array(root, TOPOLOGY, "nodes", 1, &nodes, err) < 0 ||
+	    lm_json_array(root, TOPOLOGY, "outputs", 1, &outputs, err) < 0)
 		return -1;
 	json_array_foreach(inputs, i, item)
 		if (lm_graph_read_input(r->model, item, LM_GRAPH_BRIDGE, err) < 0)
@@ -92,11 +94,13 @@ lm_topology_read(struct loom_model *m, const char *text, size_t n, lm_topology_p
     void *context, struct loom_error *err)
 {
 	struct reading reading = { m, put, context };
+	struct loom_error wrong = { 0 };
 	json_t *root;
 	int r;
 
-	if (lm_json_parse(&root, text, n, err) < 0)
-		return -1;
+	if (lm_json_parse(&root, text, n, &wrong) < 0)
+		return lm_fail(err, wrong.code, TOPOLOGY ": %s, at byte %llu of it", wrong.text,
+		    (unsigned long long)wrong.offset);
 	r = read_all(&reading, root, err);
 	json_decref(root);
 	return r;

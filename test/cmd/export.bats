@@ -18,10 +18,10 @@ edit() {
 }
 
 @test "export: each format gives the checkpoint back, byte for byte" {
-	for format in safetensors npz onnx; do
+	for format in safetensors npz onnx gguf; do
 		run --separate-stderr -0 loom-export -f $format -o "out.$format" "$loom"
 		[ -z "$output" ]
-		[ "$stderr" = "loom-export: out.$format: reads back identically here" ]
+		[ "${stderr_lines[-1]}" = "loom-export: out.$format: reads back identically here" ]
 		loom-import "out.$format" >back.entity
 		same back.entity "$loom"
 	done
@@ -107,4 +107,19 @@ there" ]
 @test "import: a full disk is status 4, and leaves nothing" {
 	loom-export -f npz -o net.npz "$net" 2>/dev/null
 	full_disk loom-import net.npz
+}
+
+@test "export: what real Loom wrote in float32 comes back byte for byte, all else as the same network" {
+	for model in "$FIXTURES"/entity/*/model.entity; do
+		entity-dump "$model" >/dev/null 2>&1 || continue
+		case $model in
+		*-float32/*) formats="onnx safetensors npz" ;;
+		*) formats=onnx ;;
+		esac
+		for format in $formats; do
+			run --separate-stderr -0 loom-export -f "$format" -o "out.$format" "$model"
+			[ "${stderr_lines[-1]}" = "loom-export: out.$format: reads back identically here" ]
+			[ "$formats" = onnx ] || same <(loom-import "out.$format") "$model"
+		done
+	done
 }
