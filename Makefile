@@ -168,6 +168,7 @@ bench:
 	    contrib/bench/run $(if $(QUICK),--quick) $(BENCHES)
 
 demo:
+	@CHECK=1 contrib/demo '$(PLANET)'
 	@contrib/install-deps $(if $(filter-out sklearn,$(PLANET)),planets,demo)
 	$(make_again) programs
 	@$(run_env) PLANET='$(PLANET)' contrib/demo

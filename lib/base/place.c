@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* mkdtemp */
 #include "base/place.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,14 +50,32 @@ parent(struct lm_place *p, const char *path, struct loom_error *err)
 	return s;
 }
 
-/* Not a directory that somebody has put something into. */
+/* 1: somebody has put something into the directory. */
+static int
+is_used(const char *path)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+	int used = 0;
+
+	while (dir != NULL && !used && (entry = readdir(dir)) != NULL)
+		used = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	if (dir != NULL)
+		(void)closedir(dir);
+	return used;
+}
+
 static int
 check_free(const struct lm_place *p, struct loom_error *err)
 {
 	struct stat st;
 
-	if (stat(p->final, &st) < 0 || (p->directory && S_ISDIR(st.st_mode)))
+	if (stat(p->final, &st) < 0)
 		return 0;
+	if (p->directory && S_ISDIR(st.st_mode))
+		return !is_used(p->final)
+		    ? 0
+		    : lm_fail_sys(err, ENOTEMPTY, "cannot make it, name another or remove it");
 	if (p->directory)
 		return lm_fail_sys(err, ENOTDIR, "cannot make it");
 	return S_ISDIR(st.st_mode) ? lm_fail_sys(err, EISDIR, "cannot write it") : 0;

@@ -200,13 +200,23 @@ add_inputs(json_t *object, const struct loom_model *m, struct loom_error *err)
 }
 
 static int
+is_checkpoint(const json_t *object)
+{
+	const char *format = json_string_value(json_object_get(object, "format"));
+
+	return format != NULL && strcmp(format, "entity") == 0;
+}
+
+static int
 describe_model(json_t *object, const struct loom_model *m, struct describing *d,
     struct loom_error *err)
 {
 	json_t *nodes, *outputs;
 	size_t i;
 
-	if (set_text(object, "holds", "network", err) < 0 || add_differences(object, m, err) < 0 ||
+	/* Only a checkpoint is something that Loom reads. */
+	if (set_text(object, "holds", "network", err) < 0 ||
+	    (is_checkpoint(object) && add_differences(object, m, err) < 0) ||
 	    set_text(object, "planet", m->planet, err) < 0 ||
 	    set_text(object, "model", m->title, err) < 0 || add_inputs(object, m, err) < 0)
 		return -1;

@@ -53,6 +53,24 @@ compare(struct lm_export *e, const struct loom_model *back, struct loom_error *e
 	return same;
 }
 
+/* By the engine that it is for, if one was named. */
+static int
+verify(struct lm_export *e, const struct loom_model *back, struct loom_error *err)
+{
+	struct lm_made made;
+	int r;
+
+	if (e->options->verify == NULL)
+		return note(e, "reads back identically here", NULL, err) < 0 ? -1 : 1;
+	/* What the file computes, which is another thing where weights were rounded on the way. */
+	if (lm_made_inputs(&made, back, err) < 0)
+		return -1;
+	r = e->options->verify(e->options->context, lm_place_path(e->place), made.inputs,
+	    made.n_inputs, made.outputs, made.n_outputs, err);
+	lm_made_release(&made);
+	return r == 0 ? 1 : r == 1 ? 0 : -1;
+}
+
 static int
 read_back(struct lm_export *e, struct loom_error *err)
 {
@@ -75,25 +93,10 @@ read_back(struct lm_export *e, struct loom_error *err)
 		return same < 0 ? -1 : 0;
 	}
 	same = compare(e, back, err);
+	if (same == 1)
+		same = verify(e, back, err);
 	loom_model_free(back);
 	return same;
-}
-
-/* By the engine that it is for, if one was named. */
-static int
-verify(struct lm_export *e, struct loom_error *err)
-{
-	struct lm_made made;
-	int r;
-
-	if (e->options->verify == NULL)
-		return note(e, "reads back identically here", NULL, err) < 0 ? -1 : 1;
-	if (lm_made_inputs(&made, e->model, err) < 0)
-		return -1;
-	r = e->options->verify(e->options->context, lm_place_path(e->place), made.inputs,
-	    made.n_inputs, made.outputs, made.n_outputs, err);
-	lm_made_release(&made);
-	return r == 0 ? 1 : r == 1 ? 0 : -1;
 }
 
 /* ---- the way ---- */
@@ -107,8 +110,6 @@ export_to(struct lm_export *e, const struct lm_format_ops *format, struct loom_e
 		return -1;
 	if (format->export(e, err) == 0)
 		same = read_back(e, err);
-	if (same == 1)
-		same = verify(e, err);
 	if (same == 1 && lm_place_commit(e->place, err) < 0)
 		same = -1;
 	lm_place_free(e->place);

@@ -18,20 +18,6 @@ no_topology(const struct loom_tensors *t, struct loom_error *err)
 	    t->n);
 }
 
-/* The text of the topology of the network that the user named. */
-static int
-read_template(const struct loom_model *m, struct lm_buf *text, struct loom_error *err)
-{
-	struct loom_model *like;
-	int r;
-
-	if (loom_model_open(&like, m->how.like, err) < 0)
-		return -1;
-	r = lm_topology_write(like, text, err);
-	loom_model_free(like);
-	return r;
-}
-
 int
 lm_flat_keep(struct loom_model *m, const struct loom_tensors *t, struct loom_error *err)
 {
@@ -42,20 +28,31 @@ lm_flat_keep(struct loom_model *m, const struct loom_tensors *t, struct loom_err
 	return m->restore != NULL ? 0 : -1;
 }
 
+/* The network that the user named, or the one that the file says. */
+static int
+put_topology(const struct loom_tensors *t, const struct loom_model *like, struct lm_buf *text,
+    struct loom_error *err)
+{
+	if (like != NULL)
+		return lm_topology_write(like, text, err);
+	return t->topology != NULL ? lm_buf_str(text, t->topology, err) : no_topology(t, err);
+}
+
 int
 lm_flat_fill(struct loom_model *m, struct loom_tensors *t, struct loom_error *err)
 {
+	struct loom_model *like = NULL;
 	struct lm_buf text;
 	int r;
 
+	if (m->how.like != NULL && loom_model_open(&like, m->how.like, err) < 0)
+		return -1;
 	lm_buf_init(&text, SIZE_MAX / 4);
-	if (m->how.like != NULL)
-		r = read_template(m, &text, err);
-	else
-		r = t->topology != NULL ? lm_buf_str(&text, t->topology, err) : no_topology(t, err);
+	r = put_topology(t, like, &text, err);
 	if (r == 0)
-		r = lm_topology_fill(m, text.data, text.len, t, err);
+		r = lm_topology_fill(m, text.data, text.len, t, like, err);
 	lm_buf_release(&text);
+	loom_model_free(like);
 	return r < 0 ? -1 : lm_flat_keep(m, t, err);
 }
 

@@ -187,8 +187,19 @@ lm_topology_view(struct loom_model *m, struct lm_node *node, size_t slot, struct
 struct filling {
 	struct loom_tensors *tensors;
 	struct lm_names names;
+	const struct loom_model *like;
 	unsigned char *used;
 };
+
+/* By the name of what the template's slot came from. */
+static size_t
+by_source(const struct filling *f, const struct lm_node *node, size_t slot)
+{
+	const struct lm_node *twin = f->like != NULL ? lm_model_find(f->like, node->name) : NULL;
+	const char *source = twin != NULL ? twin->weight[slot].source : NULL;
+
+	return source != NULL ? lm_names_find(&f->names, source) : LM_NO_NAME;
+}
 
 static int
 fill_slot(struct loom_model *m, struct filling *f, struct lm_node *node, size_t slot,
@@ -202,6 +213,8 @@ fill_slot(struct loom_model *m, struct filling *f, struct lm_node *node, size_t 
 	r = lm_topology_name(&name, node, slot, err);
 	if (r == 0)
 		at = lm_names_find(&f->names, name.data);
+	if (r == 0 && at == LM_NO_NAME)
+		at = by_source(f, node, slot);
 	if (r == 0 && at == LM_NO_NAME)
 		r = lm_fail(err, LOOM_EFORMAT, "no tensor is called %.200s", name.data);
 	lm_buf_release(&name);
@@ -223,6 +236,16 @@ fill_node(struct loom_model *m, struct lm_node *node, void *context, struct loom
 	return 0;
 }
 
+/* PyTorch's batch norms count how often they were trained, which changes nothing. */
+static int
+is_count(const char *name)
+{
+	static const char count[] = ".num_batches_tracked";
+	size_t n = strlen(name), k = sizeof(count) - 1;
+
+	return n >= k && strcmp(name + n - k, count) == 0;
+}
+
 static int
 all_used(const struct filling *f, struct loom_error *err)
 {
@@ -230,7 +253,7 @@ all_used(const struct filling *f, struct loom_error *err)
 	size_t i;
 
 	for (i = 0; i < f->tensors->n; i++)
-		if (!f->used[i])
+		if (!f->used[i] && !is_count(f->tensors->entries[i].tensor.name))
 			return lm_fail(err, LOOM_EFORMAT, "tensor %s belongs to no node",
 			    lm_shown(shown, f->tensors->entries[i].tensor.name));
 	return 0;
@@ -238,9 +261,9 @@ all_used(const struct filling *f, struct loom_error *err)
 
 int
 lm_topology_fill(struct loom_model *m, const char *text, size_t n, struct loom_tensors *t,
-    struct loom_error *err)
+    const struct loom_model *like, struct loom_error *err)
 {
-	struct filling f = { .tensors = t };
+	struct filling f = { .tensors = t, .like = like };
 	struct lm_arena arena = { 0 };
 	size_t i;
 	int r;

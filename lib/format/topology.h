@@ -27,10 +27,11 @@ int lm_topology_name(struct lm_buf *, const struct lm_node *, size_t slot,
 int lm_topology_view(struct loom_model *, struct lm_node *, size_t slot, struct loom_tensors *,
     size_t i, struct loom_error *) LOOM_MUST_CHECK;
 /*
- * A whole network: the text, and all slots from the tensors of an indexed file, by NODE.SLOT; what is left
- * over is refused.
+ * A whole network: the text, and all slots from the tensors of an indexed file, by NODE.SLOT, or by the name
+ * of the tensor that the slot of `like`, the network of the text, came from (NULL: there is none); what is
+ * left over is refused.
  */
 int lm_topology_fill(struct loom_model *, const char *text, size_t n, struct loom_tensors *,
-    struct loom_error *) LOOM_MUST_CHECK;
+    const struct loom_model *like, struct loom_error *) LOOM_MUST_CHECK;
 
 #endif

@@ -102,6 +102,28 @@ there" ]
 	loom-infer -m "$loom" x.npy >a.npy || true
 	loom-infer -m back.entity x.npy >b.npy || true
 	same a.npy b.npy
+	"$PYTHON" - <<-'PY'
+		from safetensors import numpy
+		old = numpy.load_file("bare.safetensors")
+		numpy.save_file({f"its.{name}": value for name, value in old.items()} , "named.safetensors")
+	PY
+	run --separate-stderr -3 loom-import -t "$loom" named.safetensors
+	[ "$stderr" = 'loom-import: named.safetensors: no tensor is called layers.0.weight' ]
+}
+
+# What a module's state dict calls them: the sources of the stream that the template was made of.
+@test "import: weights alone may have the names that they had where the network came from" {
+	loom-export -f safetensors -o net.safetensors "$net"
+	"$PYTHON" - <<-'PY'
+		from safetensors import numpy
+		old = numpy.load_file("net.safetensors")
+		old["first.T"] = old.pop("net.0.weight") * 2
+		old["bn.num_batches_tracked"] = old["c.value"].astype("i8")
+		numpy.save_file(old, "named.safetensors")
+	PY
+	loom-import -t "$net" -o back.entity named.safetensors
+	entity-dump "$net" | grep -q 'weight net.0.weight .* min=-1 max=2 '
+	entity-dump back.entity | grep -q 'weight net.0.weight .* min=-2 max=4 '
 }
 
 @test "import: a full disk is status 4, and leaves nothing" {

@@ -21,7 +21,7 @@ from ..graph import BridgeError, BridgeWarning, MachineError, bind_inputs
 PACKAGE = "xllamacpp"
 MODULES = ("xllamacpp",)
 READS = "a .gguf file (input_ids to logits)"
-SETTINGS = "CPU, 1 thread (--threads), keys and values in float32, each row in a context of its own"
+SETTINGS = "CPU, 1 thread (--threads), keys and values in float32, attention not fused, each row in a context of its own"
 
 FLOAT16, FLOAT32 = 1, 0
 """What ggml calls these types."""
@@ -75,15 +75,18 @@ def library() -> ctypes.CDLL:
 
 
 def single(parameters: Opaque) -> bool:
-    """Ask for keys and values in float32; False if the words that say float16 are not found.
+    """Ask for keys and values in float32, and for attention that is not fused, which computes in halves.
 
-    They are the one pair of float16 behind two empty pointers, a callback and what it is given.
+    False if the words for it are not found.  Types are the one pair of float16 behind two empty pointers, a
+    callback and what it is given; fused attention is the last of the four words that are -1, "choose".
     """
     words = (ctypes.c_int32 * 256).from_buffer(parameters)
-    found = [i for i in range(4, 64) if list(words[i - 4:i + 2]) == [0, 0, 0, 0, FLOAT16, FLOAT16]]
-    if len(found) != 1:
+    types = [i for i in range(4, 64) if list(words[i - 4:i + 2]) == [0, 0, 0, 0, FLOAT16, FLOAT16]]
+    choices = [i for i in range(64) if list(words[i:i + 4]) == [-1, -1, -1, -1]]
+    if len(types) != 1 or len(choices) != 1:
         return False
-    words[found[0]] = words[found[0] + 1] = FLOAT32
+    words[types[0]] = words[types[0] + 1] = FLOAT32
+    words[choices[0] + 3] = 0
     return True
 
 
