@@ -18,11 +18,12 @@ enum { MOST = 10000, PIECE = 1 << 16 }; /* files */
 struct lm_place {
 	struct lm_arena arena;
 	char shown[256];
-	const char *final; /* NULL: standard output */
+	const char *final; /* the caller's or ours; NULL: standard output */
 	const char *name;  /* the last component of final, or what stands for it */
 	char *room;	   /* the directory meanwhile */
 	char *path;	   /* the output within it, or the same */
 	int directory, made;
+	int through; /* final is standard output, a device or a pipe: it is written, not replaced */
 	size_t n;
 	char **files; /* paths within room, n of them */
 };
@@ -92,12 +93,23 @@ without_slashes(struct lm_place *p, const char *path, struct loom_error *err)
 	return s;
 }
 
+/* A device, a pipe: something that is there and is neither a file nor a directory. */
+static int
+is_node(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 static int
 settle_names(struct lm_place *p, const char *path, struct loom_error *err)
 {
 	const char *slash, *dir = getenv("TMPDIR");
 
-	if (path == NULL) {
+	p->through = !p->directory && (path == NULL || is_node(path));
+	if (p->through) {
+		p->final = path;
 		p->name = "output";
 		p->room = join(p, dir != NULL && dir[0] != '\0' ? dir : "/tmp", "/", "loom.XXXXXX",
 		    err);
@@ -163,9 +175,9 @@ lm_place_file(struct lm_place *p, const char *name, struct lm_sink **out, struct
 	*out = NULL;
 	if (p->n == MOST)
 		return lm_fail(err, LOOM_EUNSUPPORTED, "more than %d files", MOST);
-	if (p->final == NULL && name[0] != '\0')
+	if (p->through && name[0] != '\0')
 		return lm_fail(err, LOOM_EARG,
-		    "takes more than one file: standard output holds one, use -o FILE");
+		    "takes more than one file: standard output, a pipe and a device hold one, use -o FILE");
 	path = p->directory ? join(p, p->room, "/", name, err) : join(p, p->path, "", name, err);
 	if (path == NULL || lm_sink_open(out, path, err) < 0)
 		return -1;
@@ -199,7 +211,7 @@ copy_out(const struct lm_place *p, struct loom_error *err)
 
 	if (lm_source_open(&from, p->path, err) < 0)
 		return -1;
-	r = lm_sink_open(&to, NULL, err);
+	r = lm_sink_open(&to, p->final, err);
 	while (r == 0 && got > 0) {
 		r = lm_source_some(from, piece, sizeof(piece), &got, err);
 		if (r == 0)
@@ -253,7 +265,7 @@ lm_place_commit(struct lm_place *p, struct loom_error *err)
 {
 	int r;
 
-	if (p->final == NULL)
+	if (p->through)
 		return copy_out(p, err);
 	r = p->directory ? rename_directory(p, err) : rename_files(p, err);
 	return r < 0 ? lm_fail_in(err, p->shown) : 0;

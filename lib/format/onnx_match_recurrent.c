@@ -111,6 +111,8 @@ put_weights(struct middle *m, struct loom_error *err)
 		return 0;
 	m->hidden = w->dim[1] / gates;
 	m->in = w->dim[2];
+	if (b != NULL && (b->rank != 2 || b->dim[0] != 1 || b->dim[1] != 2 * w->dim[1]))
+		return 0;
 	n->param[LM_INPUT].i = (int64_t)m->in;
 	n->param[LM_HIDDEN].i = (int64_t)m->hidden;
 	n->param[LM_BIASES].i = count_biases(m, b, err);

@@ -270,6 +270,10 @@ lm_onnx_end_node(struct lm_onnx_reading *r, struct lm_node *n, const char *const
 		name = output_name(r, n, out, k, n_out, err);
 		if (name == NULL)
 			return -1;
+		if (name[0] == '\0' && k < n->op->out_least)
+			return lm_fail(err, LOOM_EUNSUPPORTED,
+			    "node %.80s (%s): its output %zu has no name, and is not left out here",
+			    n->name, n->op->name, k);
 		if (name[0] == '\0')
 			break;
 		known[k] = lm_onnx_know(r, name, err);

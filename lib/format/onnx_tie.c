@@ -69,6 +69,9 @@ tie_node(struct lm_arena *arena, struct lm_names *names, struct lm_node *n, stru
 		if (describe(key, n, k, err) < 0)
 			return -1;
 		i = lm_names_find(names, key);
+		/* One of its own is no node before it. */
+		if (i != LM_NO_NAME && seen[i] >= n->weight && seen[i] < n->weight + LM_SLOTS)
+			continue;
 		if (i != LM_NO_NAME) {
 			n->weight[k] = *seen[i];
 			n->weight[k].same = seen[i];

@@ -225,7 +225,11 @@ lm_onnx_real(float f)
 {
 	char text[LM_TEXT_SIZE];
 	double v = f;
+	int exponent;
 
+	/* A power of two, such as the spacing of float32 at 1, was meant as one. */
+	if (fabs(frexp(v, &exponent)) == 0.5)
+		return v;
 	if (isfinite(f) && lm_text_parse(text, lm_text_f32(text, f), &v) < 0)
 		return f;
 	return v;

@@ -58,7 +58,8 @@ const char *lm_onnx_dim(struct lm_onnx_writing *, const struct lm_node *, const 
     const struct lm_dim *, struct loom_error *);
 
 /*
- * A parameter that is a real number, as an attribute of 32 bits: the shortest decimal that reads as these
+ * A parameter that is a real number, as an attribute of 32 bits: these, if they are a power of two, else the
+ * shortest decimal that reads as them
  * must be the number, for that is what lm_onnx_real makes of them.  Else LOOM_EUNSUPPORTED.
  */
 int lm_onnx_add_real(struct lm_onnx_writing *, struct lm_onnx_node *, const char *name,
