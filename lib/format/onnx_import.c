@@ -168,7 +168,11 @@ read_node(struct lm_onnx_reading *r, const struct lm_onnx_node *node, struct loo
 	row = lm_onnx_from_find(node->op, node->domain, lm_onnx_opset(r, node->domain));
 	if (row == NULL)
 		return refuse_operator(r, node, err);
-	return row->read(r, node, err);
+	if (row->read(r, node, err) < 0)
+		return err->code != LOOM_OK
+		    ? -1
+		    : lm_onnx_refuse(r, node, err, "it has other outputs than are read");
+	return 0;
 }
 
 int

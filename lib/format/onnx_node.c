@@ -256,6 +256,14 @@ check_reals(struct lm_onnx_reading *r, const struct lm_node *n, struct loom_erro
 	return 0;
 }
 
+static int
+fail_outputs(const struct lm_node *n, struct loom_error *err)
+{
+	return lm_fail(err, LOOM_EUNSUPPORTED,
+	    "node %.80s (%s): an output that it does not have is named, or one that it needs is not",
+	    n->name, n->op->name);
+}
+
 int
 lm_onnx_end_node(struct lm_onnx_reading *r, struct lm_node *n, const char *const *out, size_t n_out,
     struct loom_error *err)
@@ -269,11 +277,7 @@ lm_onnx_end_node(struct lm_onnx_reading *r, struct lm_node *n, const char *const
 	for (k = 0; k < most; k++) {
 		name = output_name(r, n, out, k, n_out, err);
 		if (name == NULL)
-			return -1;
-		if (name[0] == '\0' && k < n->op->out_least)
-			return lm_fail(err, LOOM_EUNSUPPORTED,
-			    "node %.80s (%s): its output %zu has no name, and is not left out here",
-			    n->name, n->op->name, k);
+			return err->code != LOOM_OK ? -1 : fail_outputs(n, err);
 		if (name[0] == '\0')
 			break;
 		known[k] = lm_onnx_know(r, name, err);
