@@ -5,6 +5,21 @@
 #include "format/foreign.h"
 #include "format/format.h"
 
+/* What is said about a file of which it means nothing was meant for another one. */
+static int
+check_options(const struct loom_model *m, const struct lm_format_ops *format,
+    struct loom_error *err)
+{
+	if (m->how.n_outputs > 0 && (format->takes & LM_TAKES_OUTPUTS) == 0)
+		return lm_fail(err, LOOM_EARG, "is %s, which is not cut at outputs: onnx is",
+		    format->about);
+	if (m->how.like != NULL && (format->takes & LM_TAKES_TEMPLATE) == 0)
+		return lm_fail(err, LOOM_EARG,
+		    "is %s, which says itself what network it is: a template is for safetensors and npz",
+		    format->about);
+	return 0;
+}
+
 static int
 read_model(struct loom_model *m, struct lm_source *source, struct loom_error *err)
 {
@@ -13,7 +28,7 @@ read_model(struct loom_model *m, struct lm_source *source, struct loom_error *er
 	if (m->how.windows && lm_source_spool(source, err) < 0)
 		return -1;
 	format = lm_format_sniff(source, LM_HOLDS_MODEL, err);
-	if (format == NULL || format->read(m, source, err) < 0)
+	if (format == NULL || check_options(m, format, err) < 0 || format->read(m, source, err) < 0)
 		return -1;
 	return lm_model_check(m, err);
 }

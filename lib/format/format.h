@@ -10,6 +10,7 @@
 #include "model/model.h"
 
 enum { LM_READ = 1, LM_WRITE = 2, LM_PIPE = 4, LM_EXPORT = 8 };
+enum { LM_TAKES_OUTPUTS = 1, LM_TAKES_TEMPLATE = 2 };	    /* of struct loom_open_options */
 enum lm_holds { LM_HOLDS_MODEL = 1, LM_HOLDS_TENSORS = 2 }; /* bits: a format may hold either */
 enum { LM_SNIFF = 512 }; /* bytes that a sniffer is shown, if there are so many */
 
@@ -29,6 +30,7 @@ struct lm_format_ops {
 	const char *about;
 	unsigned holds; /* of enum lm_holds */
 	unsigned can;
+	unsigned takes; /* what a user may say about such a file */
 	int (*sniff)(const unsigned char *head, size_t len); /* 0 no .. 100 certain */
 	/* models: the graph, with weights pointing into the source, which the model then owns */
 	int (*read)(struct loom_model *, struct lm_source *, struct loom_error *);

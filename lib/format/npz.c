@@ -519,6 +519,7 @@ const struct lm_format_ops lm_format_npz = {
 	.about = "a ZIP archive of NumPy arrays",
 	.holds = LM_HOLDS_TENSORS | LM_HOLDS_MODEL,
 	.can = LM_READ | LM_WRITE | LM_EXPORT,
+	.takes = LM_TAKES_TEMPLATE,
 	.read = lm_flat_read,
 	.export = export_network,
 	.sniff = sniff,

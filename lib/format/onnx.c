@@ -23,6 +23,7 @@ const struct lm_format_ops lm_format_onnx = {
 	.about = "an ONNX file",
 	.holds = LM_HOLDS_MODEL,
 	.can = LM_READ | LM_EXPORT,
+	.takes = LM_TAKES_OUTPUTS,
 	.sniff = sniff,
 	.read = lm_onnx_import,
 	.export = lm_onnx_export,

@@ -48,13 +48,13 @@ is_single(const struct lm_onnx_tensor *t, struct loom_error *err)
 	struct lm_arena arena = { 0 };
 	const unsigned char *from = lm_onnx_values(t, &arena, err);
 	uint64_t i, n = from != NULL ? t->count : 0;
+	size_t size = t->type == LM_ONNX_FLOAT ? 4 : 2, k;
 	int single = from != NULL ? 1 : -1;
-	uint32_t bits;
 
-	for (i = n / 2; i < n; i++) {
-		memcpy(&bits, from + i * sizeof(bits), sizeof(bits));
-		single &= bits == 0x80000000;
-	}
+	/* Of all three types -0 is a sign and zeros. */
+	for (i = n / 2; i < n; i++)
+		for (k = 0; k < size; k++)
+			single &= from[i * size + k] == (k + 1 == size ? 0x80 : 0);
 	lm_arena_release(&arena);
 	return single;
 }
@@ -68,8 +68,9 @@ count_biases(const struct middle *m, const struct lm_onnx_tensor *t, struct loom
 
 	if (t == NULL)
 		return 0;
-	if (t->type != LM_ONNX_FLOAT || t->rank != 2 || t->dim[0] != 1 ||
-	    t->dim[1] != 2 * gates * m->hidden)
+	if ((t->type != LM_ONNX_FLOAT && t->type != LM_ONNX_FLOAT16 &&
+		t->type != LM_ONNX_BFLOAT16) ||
+	    t->rank != 2 || t->dim[0] != 1 || t->dim[1] != 2 * gates * m->hidden)
 		return 2;
 	single = is_single(t, err);
 	return single < 0 ? -1 : 2 - single;

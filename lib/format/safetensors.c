@@ -449,6 +449,7 @@ const struct lm_format_ops lm_format_safetensors = {
 	.about = "tensors with a JSON header",
 	.holds = LM_HOLDS_TENSORS | LM_HOLDS_MODEL,
 	.can = LM_READ | LM_WRITE | LM_EXPORT,
+	.takes = LM_TAKES_TEMPLATE,
 	.read = lm_flat_read,
 	.export = export_network,
 	.sniff = sniff,

@@ -372,6 +372,7 @@ const struct lm_format_ops lm_format_shards = {
 	.about = "an index of .safetensors files",
 	.holds = LM_HOLDS_MODEL,
 	.can = LM_READ,
+	.takes = LM_TAKES_TEMPLATE,
 	.sniff = sniff,
 	.read = read_model,
 };
