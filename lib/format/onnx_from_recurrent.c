@@ -133,6 +133,7 @@ static int
 look_at_weights(struct sequence *o, uint64_t gates)
 {
 	uint64_t d = (uint64_t)o->directions, h;
+	int64_t hidden;
 
 	o->x = lm_onnx_in(o->r, o->node, X);
 	o->w = lm_onnx_in(o->r, o->node, W);
@@ -145,6 +146,12 @@ look_at_weights(struct sequence *o, uint64_t gates)
 		return lm_onnx_refuse(o->r, o->node, o->err, "W, R or B is no constant");
 	h = o->u->tensor->rank == 3 ? o->u->tensor->dim[2] : 0;
 	o->hidden = (int64_t)h;
+	if (lm_onnx_int(o->node, "hidden_size", o->hidden, &hidden, o->err) < 0)
+		return -1;
+	if (hidden != o->hidden)
+		return lm_onnx_refuse(o->r, o->node, o->err,
+		    "hidden_size is %lld, but R has columns for %lld", (long long)hidden,
+		    (long long)o->hidden);
 	if (!has_dims(o->u, 3, d, gates * h) || !has_dims(o->w, 3, d, gates * h) ||
 	    (o->b != NULL && !has_dims(o->b, 2, d, 2 * gates * h)))
 		return lm_onnx_refuse(o->r, o->node, o->err,

@@ -100,6 +100,8 @@ put_weights(struct middle *m, struct loom_error *err)
 	const struct lm_onnx_tensor *u = lm_onnx_stored(f, lm_onnx_arg(m->at, R)), *b = NULL;
 	struct lm_node *n = m->p->node;
 	size_t gates = lm_recurrent_cell(n)->gates, g;
+	struct loom_error quiet = { 0 };
+	int64_t hidden;
 
 	if (m->at->n_in > B && lm_onnx_arg(m->at, B)[0] != '\0') {
 		b = lm_onnx_stored(f, lm_onnx_arg(m->at, B));
@@ -112,6 +114,9 @@ put_weights(struct middle *m, struct loom_error *err)
 		return 0;
 	m->hidden = w->dim[1] / gates;
 	m->in = w->dim[2];
+	if (lm_onnx_int(m->at, "hidden_size", (int64_t)m->hidden, &hidden, &quiet) < 0 ||
+	    hidden != (int64_t)m->hidden)
+		return 0;
 	if (b != NULL && (b->rank != 2 || b->dim[0] != 1 || b->dim[1] != 2 * w->dim[1]))
 		return 0;
 	n->param[LM_INPUT].i = (int64_t)m->in;
