@@ -51,7 +51,7 @@ static int
 run_engine(const struct trial *t, const char *engine, const char *path, struct loom_error *err)
 {
 	const char *python = getenv("LOOM_PYTHON");
-	int status = 0;
+	int status = 0, code;
 	pid_t child = fork();
 
 	if (child < 0)
@@ -66,11 +66,13 @@ run_engine(const struct trial *t, const char *engine, const char *path, struct l
 		continue;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	err->code = LOOM_EIO;
+	code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	err->code = code == 2 ? LOOM_EARG : code == 3 ? LOOM_EFORMAT : LOOM_EIO;
 	(void)snprintf(err->text, sizeof(err->text),
-	    status != 0 && WIFEXITED(status) && WEXITSTATUS(status) == 127
+	    code == 127
 		? "%s: no python3 to run it with: set LOOM_PYTHON"
-		: "%s could not run the file (its message stands above)",
+		: "%s did not run the file, as it says above; LOOM_PYTHON may name a Python "
+		  "that has it and planetbridging",
 	    engine);
 	return -1;
 }
