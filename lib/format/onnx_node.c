@@ -453,7 +453,9 @@ lm_onnx_put(struct lm_onnx_reading *r, struct lm_node *n, size_t slot,
 
 	if (k->tensor == NULL)
 		return lm_onnx_refuse(r, node, err, "its input %.100s is no constant", k->name);
-	if (k->dtype == NULL)
+	/* What a Cast widens is a weight of the narrower type. */
+	if (k->dtype == NULL && k->tensor->type != LM_ONNX_FLOAT16 &&
+	    k->tensor->type != LM_ONNX_BFLOAT16)
 		return lm_onnx_refuse(r, node, err,
 		    "its input %.100s is %s, which no run computes with", k->name,
 		    lm_onnx_type_name(k->tensor->type));
