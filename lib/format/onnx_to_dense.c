@@ -50,8 +50,9 @@ LM_ONNX_WRITER(dense)
 	weight = transposed(w, n, err);
 	if (!n->param[BIASED].i)
 		return LM_ONNX_LAST(w, n, "MatMul", err, x, weight) != NULL ? 0 : -1;
-	product = LM_ONNX_MADE(w, n, "product", "MatMul", err, x, weight);
+	/* First, since what may widen it is to stand before the sum that takes it for a bias. */
 	bias = lm_onnx_slot(w, n, BIAS, err);
+	product = LM_ONNX_MADE(w, n, "product", "MatMul", err, x, weight);
 	return LM_ONNX_LAST(w, n, "Add", err, product, bias) != NULL ? 0 : -1;
 }
 
