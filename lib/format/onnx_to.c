@@ -19,6 +19,11 @@ begin_names(struct lm_onnx_writing *w, struct loom_error *err)
 	for (i = 0; i < w->model->n_values; i++)
 		if (lm_names_add(&w->taken, w->arena, w->model->values[i].name, i, err) < 0)
 			return -1;
+	/* Nodes are called like what they make, or otherwise: no two of the file may be called alike. */
+	for (i = 0; i < w->model->n_nodes; i++)
+		if (lm_names_find(&w->taken, w->model->nodes[i]->name) == LM_NO_NAME &&
+		    lm_names_add(&w->taken, w->arena, w->model->nodes[i]->name, i, err) < 0)
+			return -1;
 	return 0;
 }
 
