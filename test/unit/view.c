@@ -176,7 +176,8 @@ directories_appear(void)
 	lm_place_free(p);
 	assert(there("dir/config.json"));
 	assert(lm_place_open(&p, "dir", 1, &err) < 0 && err.code == LOOM_EIO);
-	assert(strcmp(err.text, "cannot make it, name another or remove it: Directory not empty") == 0);
+	assert(strcmp(err.text, "cannot make it, name another or remove it: Directory not empty") ==
+	    0);
 	memset(&err, 0, sizeof(err));
 	assert(there("dir/config.json") && !there("dir/b"));
 }
