@@ -29,8 +29,9 @@ from planetbridging import arrays, planets, programs, runners, stream
 
 BOUND = 1e-5
 LOOSEST = 1e-4
-"""Where a network magnifies rounding, so that the framework itself is that far from loom-infer, twice its distance
-is the bound, but never more than this; such rows are named."""
+OVER = ("pytorch/layernorm_4", "tensorflow/layernorm_4", "jax/layernorm_4", "tensorflow/resnet50")
+"""Rows that magnify rounding, where engines miss BOUND as the framework itself does: they are named and do not count
+as passed, and must stay within twice the framework's own distance, and within LOOSEST."""
 PLANETS = ("pytorch", "tensorflow", "jax", "sklearn")
 TABLE = TREE / "build" / "interop" / "networks.txt"
 COLUMNS = ("network", "checker", "onnxruntime", "openvino", "native", "its own export", "onnxruntime", "openvino")
@@ -207,7 +208,13 @@ def one_planet(planet, only, out):
 
 def bound(row):
     """How far an engine may be from loom-infer."""
-    return max(BOUND, min(2 * row["native"], LOOSEST))
+    return max(BOUND, min(2 * row["native"], LOOSEST)) if row["name"] in OVER else BOUND
+
+
+def shows(row):
+    """Whether a row that is as it should be counts: not one that was refused, is over the bound or shows nothing."""
+    return (passed(row) and "refused" not in row and not row.get("vacuous")
+            and max(row["onnxruntime"], row["openvino"]) <= BOUND)
 
 
 def passed(row):
@@ -289,12 +296,13 @@ def main():
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     TABLE.write_text(text, encoding="utf-8")
     print(text)
-    good = sum(map(passed, rows))
+    good, bad = sum(map(shows, rows)), sum(not passed(row) for row in rows)
     for row in rows:
         if not passed(row):
             print(f"not as it should be: {row['name']}")
-    print(f"{good} passed, {len(rows) - good} failed")
-    return good != len(rows) or good == 0
+    print(f"{len(rows) - good - bad} neither: refused, over the bound, or nothing to see, as named above")
+    print(f"{good} passed, {bad} failed")
+    return bad > 0 or good == 0
 
 
 if __name__ == "__main__":
