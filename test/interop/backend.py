@@ -1,6 +1,6 @@
 """The ONNX project's own backend cases (package onnx) through loom-infer: a table of passed, refused and failed.
 
-A case counts as listed when lib/format/onnx.def has a row FROM for every operator in it, in the opset of its file.
+A case counts as listed when lib/onnx/onnx.def has a row FROM for every operator in it, in the opset of its file.
 Each is run with its
 inputs given when it runs, then with those that may be weights bound as initializers: all but the first input, then
 all.  The first of these that loom-infer takes is compared under the case's own tolerances; if it takes none, the
@@ -32,7 +32,7 @@ LEAST = 80  # of 100
 def listed_operators():
     """domain and operator: the opsets in which it is read."""
     rows = {}
-    text = (TREE / "lib/format/onnx.def").read_text()
+    text = (TREE / "lib/onnx/onnx.def").read_text()
     for op, domain, least, most in re.findall(r'^FROM\((\w+), "([^"]*)", (\d+), (\d+)', text, re.M):
         rows.setdefault((domain, op), set()).update(range(int(least), int(most) + 1))
     return rows

@@ -1,5 +1,5 @@
 /* onnx_heads: the parameters and slots of attention stand where its ONNX writer and reader look for them. */
-#include "format/onnx_heads.h"
+#include "onnx/onnx_heads.h"
 
 #include <assert.h>
 

@@ -12,8 +12,8 @@
 #include <fcntl.h>
 
 #include "format/external.h"
-#include "format/onnx.h"
-#include "format/protobuf.h"
+#include "onnx/onnx.h"
+#include "onnx/protobuf.h"
 #include "heap.h"
 
 enum { ROOM = 1 << 16, LARGE = 50000 };
