@@ -5,7 +5,7 @@ load helper
 # Under a sanitizer, where all is slow, only the first of these tests takes each of them.
 each_case() {
 	local case op n=0 step=1
-	[ "${BUILD:-release}" = release ] || [ "$1" = run_case ] || step=5
+	[ "${BUILD:-release}" = release ] || [ "$1" = run_case ] || step=10
 	for case in "$FIXTURES"/layers/*/*/; do
 		[ $((n++ % step)) = 0 ] || continue
 		op=$(basename "$(dirname "$case")")
