@@ -1,26 +1,11 @@
 /* pieces: whether a network may take a sequence in pieces. */
 #include "layer/pieces.h"
 
-/* An axis from the end, so that those of shapes that broadcast meet. */
-static unsigned
-from_end(const struct lm_shape *s, unsigned at)
-{
-	return s->rank - at;
-}
-
 /* An expansion's extents may depend on how many positions there are: those of the input do. */
 int
 lm_pieces_expand(const struct lm_pieces *p)
 {
-	size_t i;
-
-	if (p->out_at[0] == LM_NOWHERE)
-		return 0;
-	for (i = 0; i < p->node->n_in; i++)
-		if (p->in_at[i] != LM_NOWHERE &&
-		    from_end(&p->in[i], p->in_at[i]) != from_end(&p->out[0], p->out_at[0]))
-			return 0;
-	return 1;
+	return p->out_at[0] != LM_NOWHERE;
 }
 
 int

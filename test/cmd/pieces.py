@@ -150,6 +150,7 @@ REFUSED = {
     "pad": lambda: [node("pad", "pad", ["x"], {"axes": [1], "low": [1], "high": [0], "mode": "constant", "value": 0.0})],
     "flatten": lambda: [node("flatten", "flatten", ["x"], {"start": 0, "end": 1})],
     "reshape": lambda: [node("reshape", "reshape", ["x"], {"shape": ["batch", "s*2", WIDE // 2]})],
+    "reshape-mixed": lambda: [node("reshape", "reshape", ["x"], {"shape": [WIDE, "s", "batch"]})],
     "matmul": lambda: [TURNED, node("matmul", "matmul", ["x", "t"])],
     "add": lambda: [TURNED, node("u", "unsqueeze", ["x"], {"axes": [1]}), node("v", "unsqueeze", ["x"], {"axes": [2]}),
                     node("add", "add", ["u", "v"])],

@@ -16,14 +16,16 @@ static const struct form {
 	const char *name;
 	int rows, norm, panels;
 	int beside; /* panels share rows of memory, as values of a cache do */
+	int grids;  /* how coarse the panels are is known */
 } forms[] = {
-	{ "rows", 1, 0, 0, 0 },
-	{ "rows and norms", 1, 1, 0, 0 },
-	{ "panels", 0, 1, 1, 0 },
-	{ "panels side by side", 0, 1, 1, 1 },
-	{ "rows and panels", 1, 1, 1, 0 },
-	{ "panels whose norms come along", 0, 0, 1, 0 },
-	{ "panels side by side whose norms come along", 0, 0, 1, 1 },
+	{ "rows", 1, 0, 0, 0, 0 },
+	{ "rows and norms", 1, 1, 0, 0, 0 },
+	{ "panels", 0, 1, 1, 0, 0 },
+	{ "panels side by side", 0, 1, 1, 1, 0 },
+	{ "rows and panels", 1, 1, 1, 0, 0 },
+	{ "rows and panels with grids", 1, 1, 1, 0, 1 },
+	{ "panels whose norms come along", 0, 0, 1, 0, 0 },
+	{ "panels side by side whose norms come along", 0, 0, 1, 1, 0 },
 };
 
 enum { FORMS = sizeof forms / sizeof forms[0] };
@@ -40,12 +42,12 @@ struct job {
 	float *x, *w;	  /* as they are drawn: rows side by side */
 	lm_f32u *xs, *ws; /* the same with steps, off any alignment */
 	float *panels;
-	double *norm;
+	double *norm, *grid;
 	float bias[3][512]; /* two of columns, one of rows */
 	int biases[3];	    /* whether they are there */
 	double scale[MOST_M];
 	int scaled;
-	void *memory[6];
+	void *memory[7];
 };
 
 static void *
@@ -75,6 +77,7 @@ job_init(struct job *j, size_t m, size_t n, size_t k, size_t odd)
 	j->ws = (lm_f32u *)((char *)keep(j, 3, n * j->step * sizeof *j->w + 3) + odd / 4 % 4);
 	j->panels = keep(j, 4, panels * sizeof *j->panels);
 	j->norm = keep(j, 5, (n + LM_PANEL) * sizeof *j->norm);
+	j->grid = keep(j, 6, (n + LM_PANEL) * sizeof *j->grid);
 }
 
 static void
@@ -82,7 +85,7 @@ job_free(struct job *j)
 {
 	int i;
 
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < 7; i++)
 		free(j->memory[i]);
 }
 
@@ -104,6 +107,7 @@ job_matrix(struct job *j, const struct form *f)
 {
 	struct lm_matrix w = lm_matrix_of(j->ws, j->step, j->n, j->k);
 	size_t width = (j->n + LM_PANEL - 1) / LM_PANEL * LM_PANEL, c, i;
+	double grid;
 
 	lm_matrix_pack(&w, j->panels, j->norm);
 	w.stride = f->beside ? width : LM_PANEL;
@@ -119,6 +123,12 @@ job_matrix(struct job *j, const struct form *f)
 		w.panels = NULL;
 	if (!f->norm)
 		w.norm = NULL;
+	for (c = 0; c < j->n && f->grids; c++) {
+		grid = lm_grid(j->ws + c * j->step, j->k);
+		i = c / LM_PANEL;
+		j->grid[i] = c % LM_PANEL == 0 || grid < j->grid[i] ? grid : j->grid[i];
+	}
+	w.grid = f->grids ? j->grid : NULL;
 	return w;
 }
 
@@ -454,6 +464,27 @@ check_scales(void)
 	}
 }
 
+/*
+ * Multiples of one power of two whose sum is beyond binary64: 2^60 + 2^36 + 1, a unit above the middle of
+ * two results, which any order of additions rounds to the middle, and so to the lower one.
+ */
+static void
+check_grids(void)
+{
+	static const float terms[] = { 0x1p30f, 0x1p18f, 1 };
+	struct job j;
+	size_t i;
+
+	job_init(&j, 4, 19, 64, 1);
+	j.name = "multiples that are too many";
+	for (i = 0; i < j.m * j.k; i++)
+		j.x[i] = i % j.k % 20 == 0 && i % j.k < 60 ? terms[i % j.k / 20] : 0;
+	for (i = 0; i < j.n; i++)
+		memcpy(j.w + i * j.k, j.x, j.k * sizeof *j.w);
+	run_all(&j);
+	job_free(&j);
+}
+
 /* Scales that bring a sum next to the middle of two results; biases that leave little of it. */
 static void
 check_ties(void)
@@ -522,6 +553,7 @@ main(void)
 	check_crafted();
 	check_scales();
 	check_ties();
+	check_grids();
 	check_rates();
 	for (i = 0; (kernels = lm_kernels_at(i)) != NULL; i++)
 		printf("few: %s: the stages decided %llu, %llu, %llu\n", kernels->name,
