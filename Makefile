@@ -103,7 +103,8 @@ $(out)/%.o: %.c Makefile | $(out)/libraries
 
 # The inner loops gain from -O3; nothing else does.
 $(out)/lib/num/kernel_%.o $(out)/lib/num/func_%.o $(out)/lib/num/func.o $(out)/lib/num/matrix.o \
-    $(out)/lib/num/product.o $(out)/lib/layer/unary.o $(out)/lib/layer/activations.o $(out)/lib/num/narrow.o: opt = $(if $(filter release,$(BUILD)),-O3)
+    $(out)/lib/num/product.o $(out)/lib/layer/unary.o $(out)/lib/layer/activations.o $(out)/lib/num/narrow.o \
+    $(out)/lib/num/loss.o: opt = $(if $(filter release,$(BUILD)),-O3)
 
 # Each set of them is compiled for its own instructions; which one runs is chosen at run time.
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)

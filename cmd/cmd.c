@@ -99,6 +99,7 @@ cmd_usage(struct cmd *cmd)
 static void
 on_signal(int number)
 {
+	cmd_engine_abandon();
 	loom_abandon();
 	signal(number, SIG_DFL);
 	raise(number);
@@ -108,7 +109,7 @@ on_signal(int number)
 static void
 catch_signals(void)
 {
-	static const int ends[] = { SIGHUP, SIGINT, SIGTERM };
+	static const int ends[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU };
 	struct sigaction now, ours = { .sa_handler = on_signal };
 	size_t i;
 
@@ -195,6 +196,8 @@ cmd_start(struct cmd *cmd, const char *name, const char *synopsis, const char *p
 	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	hold_descriptors();
 	signal(SIGPIPE, SIG_DFL);
+	/* The write that would exceed a limit fails instead, as on a full disk. */
+	signal(SIGXFSZ, SIG_IGN);
 	catch_signals();
 }
 

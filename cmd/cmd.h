@@ -80,6 +80,8 @@ struct cmd_engine {
 };
 int cmd_engine_verify(void *engine, const char *path, const struct loom_tensor *inputs,
     size_t n_inputs, const struct loom_tensor *outputs, size_t n_outputs, struct loom_error *);
+/* For signal handlers that end the program: ends the engine and removes what it was given. */
+void cmd_engine_abandon(void);
 
 /* Ends the program with EXIT_USAGE if standard output, about to get binary data, is a terminal. */
 void cmd_binary_out(struct cmd *);

@@ -1,5 +1,6 @@
 /* engine: another engine runs a file that is about to appear, and its results are compared with ours. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,6 +13,10 @@ enum { PATHS = 4096 };
 struct trial {
 	char dir[PATHS], inputs[PATHS + 32], ours[PATHS + 32], theirs[PATHS + 32];
 };
+
+/* What a signal that ends the program has to end, too. */
+static const struct trial *volatile under_way;
+static volatile pid_t engine_pid;
 
 static int
 fail(struct loom_error *err, const char *what)
@@ -62,8 +67,10 @@ run_engine(const struct trial *t, const char *engine, const char *path, struct l
 		    "--inputs", t->inputs, "--outputs", t->theirs, (char *)NULL);
 		_exit(127);
 	}
+	engine_pid = child;
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		continue;
+	engine_pid = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
@@ -114,10 +121,21 @@ cmd_engine_verify(void *context, const char *path, const struct loom_tensor *inp
 
 	if (make_directory(&t, err) < 0)
 		return -1;
+	under_way = &t;
 	if (loom_tensors_write(t.inputs, "safetensors", inputs, n_inputs, err) == 0 &&
 	    loom_tensors_write(t.ours, "safetensors", outputs, n_outputs, err) == 0 &&
 	    run_engine(&t, engine->name, path, err) == 0)
 		r = compare(&t, engine, err);
+	under_way = NULL;
 	remove_directory(&t);
 	return r;
+}
+
+void
+cmd_engine_abandon(void)
+{
+	if (engine_pid > 0)
+		(void)kill(engine_pid, SIGTERM);
+	if (under_way != NULL)
+		remove_directory(under_way);
 }

@@ -19,7 +19,7 @@ enum {
 
 static const struct cmd_opt options[] = {
 	{ BEDROCK, "bedrock", "ID", "version 1: the kind of request, if it does not say" },
-	{ 'o', "entity", "FILE", "write the .entity to FILE (default: standard output)" },
+	{ 'o', "entity", "OUT", "write the .entity to OUT (default: standard output)" },
 	{ FIXTURE_VERSION, "fixture-version", "NAME", "version 1: the fixture to run, NAME.npz" },
 	{ FIXTURES_DIR, "fixtures-dir", "DIR", "version 1: where fixtures are" },
 	{ KEEP_DTYPE, "keep-dtype", NULL, "store float64 as it is, not as float32" },
@@ -27,16 +27,17 @@ static const struct cmd_opt options[] = {
 	{ MODELS_DIR, "models-dir", "DIR",
 	    "version 1: write DIR/PLANET/ID/ID.stream.entity, answer in JSON" },
 	{ CMD_NO_PROGRESS_ROW },
-	{ OUTPUT, "output", "FILE", "version 1: write FILE, answer in JSON; version 2: as -o" },
+	{ OUTPUT, "output", "OUT", "version 1: write OUT, answer in JSON; version 2: as -o" },
 	{ PLAIN, "plain", NULL, "leave out what plain Loom does not need" },
 	{ ROOT, "root", "DIR", "version 1: models and fixtures are in DIR/python/BEDROCK" },
 	{ SKIP_INFER, "skip-infer", "=BOOL", "version 1: do not run the network for the answer" },
 	{ 0 },
 };
 
-static const char synopsis[] = "[--keep-dtype] [--lower] [--no-progress] [--plain] [-o FILE]\n"
-			       "[--bedrock ID] [--fixture-version NAME] [--fixtures-dir DIR] "
-			       "[--models-dir DIR] [--output FILE] [--root DIR] [--skip-infer]";
+static const char synopsis[] =
+    "[--keep-dtype] [--lower] [--no-progress] [--plain] [-o OUT] [FILE]\n"
+    "[--bedrock ID] [--fixture-version NAME] [--fixtures-dir DIR] "
+    "[--models-dir DIR] [--output OUT] [--root DIR] [--skip-infer]";
 
 /* As Go's flags take them; alone it is true. */
 static int
@@ -101,6 +102,14 @@ refuse_terminal(void *cmd)
 	cmd_binary_out(cmd);
 }
 
+/* Its options come from clients of the first implementation, which ignores other arguments. */
+static int
+as_reference(const struct loom_stream_options *o)
+{
+	return o->bedrock != NULL || o->fixture_version != NULL || o->fixtures_dir != NULL ||
+	    o->models_dir != NULL || o->output_path != NULL || o->root != NULL || o->skip_infer;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -108,6 +117,7 @@ main(int argc, char **argv)
 	struct loom_error err = { 0 };
 	struct loom_stream_options o = { 0 };
 	struct loom_streamed done;
+	const char *from = "-";
 	int key, status, failed;
 
 	cmd_start(&cmd, "loom-stream", synopsis,
@@ -115,10 +125,14 @@ main(int argc, char **argv)
 	cmd.single_dash = 1;
 	while ((key = cmd_getopt(&cmd, argc, argv)) != -1)
 		take_option(&cmd, &o, key);
+	if (!as_reference(&o) && argc - optind > 1)
+		return cmd_usage(&cmd);
+	if (!as_reference(&o) && optind < argc)
+		from = argv[optind];
 	o.binary = refuse_terminal;
 	o.progress = cmd_progress;
 	o.context = &cmd;
-	failed = loom_stream("-", &o, &done, &err) < 0;
+	failed = loom_stream(from, &o, &done, &err) < 0;
 	cmd_notes(&cmd, done.notes);
 	if (done.response != NULL)
 		fputs(done.response, stdout);

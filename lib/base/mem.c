@@ -98,16 +98,23 @@ struct lm_arena_block {
 	struct lm_arena_block *next;
 	unsigned char *base;
 	size_t used, size;
+	size_t touched; /* not zeros any more, from a life before */
 };
 
 static struct lm_arena_block *
 block_add(struct lm_arena *arena, size_t bytes, struct loom_error *err)
 {
-	size_t size = bytes > BLOCK ? bytes : BLOCK;
-	struct lm_arena_block *block;
+	struct lm_arena_block *block = arena->blocks;
+	size_t size = bytes + BLOCK;
 
-	if (size > SIZE_MAX / 2) {
-		(void)lm_fail(err, LOOM_ENOMEM, "no memory for %zu bytes", bytes);
+	if (block != NULL && block->used == 0) { /* left over, and too small */
+		arena->blocks = block->next;
+		lm_free(block);
+	}
+	if (arena->most > 0 && (arena->taken > arena->most || size > arena->most - arena->taken)) {
+		(void)lm_fail(err, LOOM_EUNSUPPORTED,
+		    "needs more than %ju bytes of memory besides its weights (--max-memory)",
+		    (uintmax_t)arena->most);
 		return NULL;
 	}
 	block = lm_alloc(1, sizeof(*block) + size + ALIGN, err);
@@ -118,17 +125,19 @@ block_add(struct lm_arena *arena, size_t bytes, struct loom_error *err)
 	block->size = size;
 	block->next = arena->blocks;
 	arena->blocks = block;
+	arena->taken += size;
 	return block;
 }
 
-void *
-lm_arena_alloc(struct lm_arena *arena, size_t count, size_t size, struct loom_error *err)
+/* zeros: it is not what lay there before. */
+static void *
+take(struct lm_arena *arena, size_t count, size_t size, int zeros, struct loom_error *err)
 {
 	struct lm_arena_block *block = arena->blocks;
-	size_t bytes;
+	size_t bytes, old;
 	void *p;
 
-	if (lm_mul(count, size, &bytes) < 0 || bytes > SIZE_MAX / 2) {
+	if (lm_mul(count, size, &bytes) < 0 || bytes > SIZE_MAX / 4) {
 		(void)lm_fail(err, LOOM_ENOMEM, "no memory for %zu x %zu bytes", count, size);
 		return NULL;
 	}
@@ -138,8 +147,23 @@ lm_arena_alloc(struct lm_arena *arena, size_t count, size_t size, struct loom_er
 	if (block == NULL)
 		return NULL;
 	p = block->base + block->used;
+	old = block->touched > block->used ? block->touched - block->used : 0;
+	if (zeros && old > 0)
+		memset(p, 0, old < bytes ? old : bytes);
 	block->used += bytes;
 	return p;
+}
+
+void *
+lm_arena_alloc(struct lm_arena *arena, size_t count, size_t size, struct loom_error *err)
+{
+	return take(arena, count, size, 1, err);
+}
+
+void *
+lm_arena_room(struct lm_arena *arena, size_t count, size_t size, struct loom_error *err)
+{
+	return take(arena, count, size, 0, err);
 }
 
 char *
@@ -161,4 +185,24 @@ lm_arena_release(struct lm_arena *arena)
 		lm_free(block);
 	}
 	arena->blocks = NULL;
+}
+
+void
+lm_arena_reuse(struct lm_arena *arena)
+{
+	struct lm_arena_block *block, *next, *kept = arena->blocks;
+
+	for (block = arena->blocks; block != NULL; block = block->next)
+		kept = block->size > kept->size ? block : kept;
+	for (block = arena->blocks; block != NULL; block = next) {
+		next = block->next;
+		if (block != kept)
+			lm_free(block);
+	}
+	arena->blocks = kept;
+	if (kept == NULL)
+		return;
+	kept->next = NULL;
+	kept->touched = kept->used > kept->touched ? kept->used : kept->touched;
+	kept->used = 0;
 }

@@ -23,10 +23,15 @@ void lm_free(void *p); /* takes NULL */
  */
 struct lm_arena {
 	struct lm_arena_block *blocks;
+	uint64_t most, taken; /* bytes that it may take, 0: any number; and has taken */
 };
 
 void *lm_arena_alloc(struct lm_arena *, size_t count, size_t size, struct loom_error *);
 char *lm_arena_string(struct lm_arena *, const char *, struct loom_error *);
+/* The same without zeros, for what is filled at once. */
+void *lm_arena_room(struct lm_arena *, size_t count, size_t size, struct loom_error *);
 void lm_arena_release(struct lm_arena *);
+/* Everything in it is gone, but the largest piece of memory stays for what comes next. */
+void lm_arena_reuse(struct lm_arena *);
 
 #endif

@@ -6,6 +6,8 @@
 
 struct lm_names { /* zeroed is empty */
 	size_t n, room;
+	uint64_t
+	    key[2]; /* of the hash: drawn anew, so that no file can be made to fill one place */
 	struct lm_names_entry *entries;
 };
 

@@ -183,6 +183,10 @@ lm_place_file(struct lm_place *p, const char *name, struct lm_sink **out, struct
 		return -1;
 	lm_sink_doom(NULL, path);
 	p->files[p->n++] = path;
+	path = join(p, p->shown, p->directory ? "/" : "", name, err);
+	if (path == NULL)
+		return -1;
+	lm_sink_call(*out, path);
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 #define WINDOW ((size_t)1 << 18)
 
 /* Temporary names that exist now, for loom_abandon: more files at once are not worth a signal's while. */
-static char *volatile doomed[64];
+static char *volatile doomed[1024];
 
 /* The place that holds `from` holds `to` from now on; threads may do so at once. */
 void
@@ -162,6 +162,12 @@ lm_sink_open(struct lm_sink **out, const char *path, struct loom_error *err)
 	}
 	*out = s;
 	return 0;
+}
+
+void
+lm_sink_call(struct lm_sink *s, const char *name)
+{
+	lm_tail(s->name, sizeof(s->name), name);
 }
 
 int

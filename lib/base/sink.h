@@ -11,6 +11,8 @@ struct lm_sink;
  * same directory, and takes its name in lm_sink_commit; devices and pipes are written directly.
  */
 int lm_sink_open(struct lm_sink **, const char *path, struct loom_error *) LOOM_MUST_CHECK;
+/* What messages call it, where its path is not what the user knows. */
+void lm_sink_call(struct lm_sink *, const char *name);
 /* Bytes appended to memory that the caller frees with lm_free after lm_sink_take. */
 int lm_sink_memory(struct lm_sink **, struct loom_error *) LOOM_MUST_CHECK;
 int lm_sink_write(struct lm_sink *, const void *, size_t, struct loom_error *) LOOM_MUST_CHECK;

@@ -3,6 +3,7 @@
 #define BASE_SOURCE_H
 
 #include "base/buf.h"
+#include "base/sink.h"
 
 struct lm_source;
 
@@ -51,6 +52,9 @@ int lm_source_seek(struct lm_source *, uint64_t position, struct loom_error *) L
  * LOOM_ETRUNCATED.
  */
 int lm_source_at(const struct lm_source *, uint64_t position, void *dst, size_t n,
+    struct loom_error *) LOOM_MUST_CHECK;
+/* The same into a sink. */
+int lm_source_send(const struct lm_source *, uint64_t position, uint64_t n, struct lm_sink *,
     struct loom_error *) LOOM_MUST_CHECK;
 /* Make a pipe seekable by copying what is left of it to an unnamed temporary file (in TMPDIR). */
 int lm_source_spool(struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;

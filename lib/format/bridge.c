@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "format/entity_parts.h"
 #include "format/graph.h"
+#include "format/origin.h"
 
 /* ---- nodes that are layers of Loom, or their activations ---- */
 
@@ -253,6 +254,27 @@ read_info(struct loom_model *model, json_t *info, struct loom_error *err)
 	return 0;
 }
 
+/* What does not fit is not used. */
+static int
+read_layout(struct loom_model *model, struct lm_node *node, size_t slot, json_t *of,
+    const char *name, struct loom_error *err)
+{
+	struct lm_weight *w = &node->weight[slot];
+	struct loom_error why = { 0 };
+	char shown[LM_SHOWN];
+
+	if (of == NULL || w->dtype == NULL || w->same != NULL ||
+	    lm_origin_read(model, node, slot, of, lm_shown(shown, name), NULL, &why) == 0)
+		return 0;
+	w->layout = NULL;
+	w->aliases = NULL;
+	if (why.code == LOOM_ENOMEM) {
+		*err = why;
+		return -1;
+	}
+	return lm_model_finding(model, err, "info: %s", why.text);
+}
+
 static int
 read_source(struct loom_model *model, struct lm_weight *w, json_t *of, struct loom_error *err)
 {
@@ -272,12 +294,13 @@ read_source(struct loom_model *model, struct lm_weight *w, json_t *of, struct lo
 	return 0;
 }
 
-/* Where tensors came from: {"net.0.weight": {"source": ..., "sha256": ...}}. */
+/* Where tensors came from: {"net.0.weight": {"source": ..., "layout": ..., "sha256": ...}}. */
 static int
 read_sources(struct loom_model *model, json_t *tensors, struct loom_error *err)
 {
 	struct lm_buf name;
 	struct lm_node *node;
+	json_t *of;
 	size_t i, k;
 	int r = 0;
 
@@ -287,9 +310,11 @@ read_sources(struct loom_model *model, json_t *tensors, struct loom_error *err)
 		for (k = 0; r == 0 && k < lm_layer_slots(node->op); k++) {
 			lm_buf_clear(&name);
 			r = lm_buf_printf(&name, err, "%s.%s", node->name, node->op->slots[k].name);
+			of = r == 0 ? json_object_get(tensors, name.data) : NULL;
+			if (of != NULL)
+				r = read_source(model, &node->weight[k], of, err);
 			if (r == 0)
-				r = read_source(model, &node->weight[k],
-				    json_object_get(tensors, name.data), err);
+				r = read_layout(model, node, k, of, name.data, err);
 		}
 	}
 	lm_buf_release(&name);

@@ -10,14 +10,24 @@ static int
 check_options(const struct loom_model *m, const struct lm_format_ops *format,
     struct loom_error *err)
 {
-	if (m->how.n_outputs > 0 && (format->takes & LM_TAKES_OUTPUTS) == 0)
-		return lm_fail(err, LOOM_EARG, "is %s, which is not cut at outputs: onnx is",
-		    format->about);
-	if (m->how.like != NULL && (format->takes & LM_TAKES_TEMPLATE) == 0)
-		return lm_fail(err, LOOM_EARG,
-		    "is %s, which says itself what network it is: a template is for safetensors and npz",
-		    format->about);
-	return 0;
+	const struct loom_open_options *how = &m->how;
+
+	return lm_format_takes(format,
+	    (how->n_outputs > 0 ? LM_TAKES_OUTPUTS : 0U) |
+		(how->like != NULL ? LM_TAKES_TEMPLATE : 0U) |
+		(how->data_dir != NULL ? LM_TAKES_DATA_DIR : 0U) |
+		(how->subdirs ? LM_TAKES_SUBDIRS : 0U) | (how->symlinks ? LM_TAKES_SYMLINKS : 0U) |
+		(how->hardlinks ? LM_TAKES_HARDLINKS : 0U),
+	    err);
+}
+
+static void
+set_options(struct loom_model *m, const struct loom_open_options *how)
+{
+	if (how == NULL)
+		return;
+	m->how = *how;
+	m->arena.most = how->most_memory;
 }
 
 static int
@@ -45,8 +55,7 @@ lm_checkpoint_open(struct loom_model **out, struct lm_source *source,
 		return -1;
 	}
 	m->source = source;
-	if (how != NULL)
-		m->how = *how;
+	set_options(m, how);
 	if (read_model(m, source, err) < 0) {
 		(void)lm_fail_in(err, m->name);
 		loom_model_free(m);
@@ -66,8 +75,11 @@ read_directory(struct loom_model *m, const char *path, struct loom_error *err)
 
 	if (foreign != NULL)
 		return lm_foreign_fail(foreign, m->name, err);
-	if (of != NULL)
-		return of->read_directory(m, path, err) < 0 ? -1 : lm_model_check(m, err);
+	if (of != NULL) {
+		if (check_options(m, of, err) < 0 || of->read_directory(m, path, err) < 0)
+			return -1;
+		return lm_model_check(m, err);
+	}
 	return lm_fail(err, LOOM_EFORMAT,
 	    "is a directory without a config.json: not a network that we read");
 }
@@ -82,8 +94,7 @@ open_directory(struct loom_model **out, const char *path, const struct loom_open
 	lm_tail(name, sizeof(name), path);
 	if (lm_model_new(&m, name, err) < 0)
 		return -1;
-	if (how != NULL)
-		m->how = *how;
+	set_options(m, how);
 	if (read_directory(m, path, err) < 0) {
 		(void)lm_fail_in(err, m->name);
 		loom_model_free(m);

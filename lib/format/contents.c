@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "format/entity.h"
 #include "format/graph.h"
+#include "format/origin.h"
 #include "format/stats.h"
 #include "format/tensors.h"
 #include "layer/weight.h"
@@ -109,7 +110,7 @@ describe_weight(json_t *object, const struct describing *d, const struct lm_node
 	    (w->dtype->scaled && lm_json_set(object, "scale", json_real(w->scale), err) < 0) ||
 	    (d->values && describe_values(object, d->findings, node, slot, err) < 0))
 		return -1;
-	return set_text(object, "source", w->source, err);
+	return lm_origin_write(object, w, err);
 }
 
 /* The node's list of tensors holds the ties; all others stand between them. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/entity_parts.h"
+#include "format/facts.h"
 #include "format/format.h"
 #include "num/bytes.h"
 
@@ -131,6 +132,19 @@ read_graph(struct lm_entity *entity, struct loom_error *err)
 				      : lm_entity_read_plain(entity, err);
 }
 
+/* Of the info, what other formats have a place for. */
+static int
+keep_facts(struct lm_entity_document *document, const struct lm_entity *entity,
+    struct loom_error *err)
+{
+	json_t *facts = json_object_get(json_object_get(entity->bridge, "info"), LM_FACTS);
+
+	if (facts == NULL)
+		return 0;
+	document->info = json_object();
+	return lm_json_set(document->info, LM_FACTS, json_incref(facts), err);
+}
+
 /* The bytes after the header: in memory, or left in the source, which must then be seekable. */
 static int
 read_payload(struct lm_entity *entity, struct lm_entity_document *document,
@@ -167,6 +181,8 @@ read_entity(struct loom_model *model, struct lm_source *source, struct loom_erro
 		goto out;
 	r = read_graph(&entity, err);
 	document->bridge = entity.bridge != NULL;
+	if (r == 0)
+		r = keep_facts(document, &entity, err);
 out:
 	json_decref(entity.root);
 	return r < 0 ? lm_fail_in(err, lm_source_name(source)) : 0;

@@ -6,6 +6,7 @@
 #include "format/gotext.h"
 #include "format/graph.h"
 #include "format/lower.h"
+#include "format/origin.h"
 #include "num/bytes.h"
 
 /* ---- the network ---- */
@@ -259,7 +260,7 @@ add_source(json_t *tensors, const struct lm_piece *piece, struct loom_error *err
 	}
 	r = lm_json_set(tensors, json_string_value(name), of, err);
 	json_decref(name);
-	if (r < 0 || add_text(of, "source", w->source, err) < 0)
+	if (r < 0 || lm_origin_write(of, w, err) < 0)
 		return -1;
 	return add_text(of, "sha256", w->digest, err);
 }

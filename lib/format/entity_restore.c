@@ -208,11 +208,24 @@ check_tiles(struct restoring *r, struct loom_error *err)
 }
 
 static int
+put_weight(const struct lm_weight *w, struct lm_sink *sink, struct loom_error *err)
+{
+	struct lm_arena arena = { 0 };
+	const unsigned char *bytes;
+	int r;
+
+	if (w->data == NULL && w->view->quant == NULL && lm_weight_parts(w))
+		return lm_weight_send(w, sink, err);
+	bytes = lm_weight_bytes(w, &arena, err);
+	r = bytes != NULL ? lm_sink_write(sink, bytes, (size_t)w->bytes, err) : -1;
+	lm_arena_release(&arena);
+	return r;
+}
+
+static int
 write_all(const struct restoring *r, struct lm_sink *sink, struct loom_error *err)
 {
 	unsigned char fixed[LM_ENTITY_FIXED] = { 0 };
-	const unsigned char *bytes;
-	struct lm_arena arena = { 0 };
 	int status;
 	size_t i;
 
@@ -222,13 +235,8 @@ write_all(const struct restoring *r, struct lm_sink *sink, struct loom_error *er
 	status = lm_sink_write(sink, fixed, sizeof(fixed), err);
 	if (status == 0)
 		status = lm_sink_write(sink, r->text, r->size, err);
-	for (i = 0; status == 0 && i < r->n_laid; i++) {
-		bytes = lm_weight_bytes(r->laid[i].weight, &arena, err);
-		status = bytes == NULL
-		    ? -1
-		    : lm_sink_write(sink, bytes, (size_t)r->laid[i].weight->bytes, err);
-		lm_arena_release(&arena);
-	}
+	for (i = 0; status == 0 && i < r->n_laid; i++)
+		status = put_weight(r->laid[i].weight, sink, err);
 	return status < 0 ? -1 : 1;
 }
 

@@ -217,6 +217,27 @@ lm_entity_free(struct lm_entity_writer *w)
 
 /* ---- a whole model ---- */
 
+/* Whether its bytes go from one file into the other. */
+static int
+as_it_is(const struct lm_entity_writer *w, const struct lm_piece *piece)
+{
+	const struct lm_weight *weight = &piece->node->weight[piece->slot];
+	const struct lm_planned *blob = &w->plan.blobs[piece->blob];
+
+	return weight->data == NULL && weight->view->quant == NULL && lm_weight_parts(weight) &&
+	    !blob->late && blob->made == NULL && weight->bytes == piece->bytes &&
+	    piece == &w->plan.pieces[w->next];
+}
+
+static int
+pass(struct lm_entity_writer *w, const struct lm_weight *weight, struct loom_error *err)
+{
+	if (lm_weight_send(weight, w->sink, err) < 0)
+		return -1;
+	w->plan.pieces[w->next].done = weight->bytes;
+	return advance(w, err);
+}
+
 static int
 write_piece(struct lm_entity_writer *w, const struct lm_piece *piece, struct loom_error *err)
 {
@@ -230,6 +251,8 @@ write_piece(struct lm_entity_writer *w, const struct lm_piece *piece, struct loo
 		    piece->node->op->slots[piece->slot].name);
 	if (weight->bytes == 0)
 		return 0;
+	if (as_it_is(w, piece))
+		return pass(w, weight, err);
 	bytes = lm_weight_bytes(weight, &arena, err);
 	if (bytes != NULL)
 		r = lm_entity_weight(w, piece->node, piece->slot, bytes, (size_t)weight->bytes,
@@ -255,20 +278,9 @@ static int
 copy_payload(const struct lm_entity_document *document, struct lm_sink *sink,
     struct loom_error *err)
 {
-	uint64_t done, n;
-	char piece[1 << 16];
-
 	if (document->payload != NULL || document->payload_size == 0)
 		return lm_sink_write(sink, document->payload, document->payload_size, err);
-	for (done = 0; done < document->payload_size; done += n) {
-		n = document->payload_size - done;
-		n = n < sizeof(piece) ? n : sizeof(piece);
-		if (lm_source_at(document->source, document->start + done, piece, (size_t)n, err) <
-			0 ||
-		    lm_sink_write(sink, piece, (size_t)n, err) < 0)
-			return -1;
-	}
-	return 0;
+	return lm_source_send(document->source, document->start, document->payload_size, sink, err);
 }
 
 int

@@ -72,15 +72,25 @@ verify(struct lm_export *e, const struct loom_model *back, struct loom_error *er
 }
 
 static int
-read_back(struct lm_export *e, struct loom_error *err)
+open_back(const struct lm_export *e, const struct lm_format_ops *format, struct loom_model **back,
+    struct loom_error *err)
 {
 	struct loom_open_options how = { .windows = 1, .blind = 1 };
+
+	if (format->read_back != NULL)
+		return format->read_back(e, back, err);
+	return loom_model_open_with(back, lm_place_path(e->place), &how, err);
+}
+
+static int
+read_back(struct lm_export *e, const struct lm_format_ops *format, struct loom_error *err)
+{
 	struct loom_error why = { 0 };
 	struct loom_model *back;
 	struct lm_buf text;
 	int same;
 
-	if (loom_model_open_with(&back, lm_place_path(e->place), &how, &why) < 0) {
+	if (open_back(e, format, &back, &why) < 0) {
 		if (why.code == LOOM_ENOMEM || why.code == LOOM_EIO) {
 			*err = why;
 			return -1;
@@ -109,11 +119,23 @@ export_to(struct lm_export *e, const struct lm_format_ops *format, struct loom_e
 	if (lm_place_open(&e->place, e->options->output, format->directory, err) < 0)
 		return -1;
 	if (format->export(e, err) == 0)
-		same = read_back(e, err);
+		same = read_back(e, format, err);
 	if (same == 1 && lm_place_commit(e->place, err) < 0)
 		same = -1;
 	lm_place_free(e->place);
 	return same;
+}
+
+static int
+check_options(const struct lm_format_ops *format, const struct loom_export_options *o,
+    struct loom_error *err)
+{
+	if (format == NULL || (format->can & LM_EXPORT) == 0)
+		return no_format(o->format, err);
+	return lm_format_takes(format,
+	    (o->dtype != NULL ? LM_TAKES_DTYPE : 0U) | (o->opset != 0 ? LM_TAKES_OPSET : 0U) |
+		(o->tokenizer != NULL ? LM_TAKES_TOKENIZER : 0U),
+	    err);
 }
 
 int
@@ -129,8 +151,8 @@ loom_export(const char *path, const struct loom_export_options *options, struct 
 	int same;
 
 	memset(out, 0, sizeof(*out));
-	if (format == NULL || (format->can & LM_EXPORT) == 0)
-		return no_format(options->format, err);
+	if (check_options(format, options, err) < 0)
+		return -1;
 	if (loom_model_open_with(&m, path, &how, err) < 0)
 		return -1;
 	e.model = m;

@@ -38,26 +38,55 @@ put_topology(const struct loom_tensors *t, const struct loom_model *like, struct
 	return t->topology != NULL ? lm_buf_str(text, t->topology, err) : no_topology(t, err);
 }
 
-int
-lm_flat_fill(struct loom_model *m, struct loom_tensors *t, struct loom_error *err)
+static int
+keep_titles(struct loom_model *m, const struct loom_model *like, struct loom_error *err)
 {
-	struct loom_model *like = NULL;
+	if (like->title != NULL) {
+		m->title = lm_arena_string(&m->arena, like->title, err);
+		if (m->title == NULL)
+			return -1;
+	}
+	if (like->planet != NULL) {
+		m->planet = lm_arena_string(&m->arena, like->planet, err);
+		if (m->planet == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+fill_like(struct loom_model *m, struct loom_tensors *t, const struct loom_model *like,
+    struct loom_error *err)
+{
 	struct lm_buf text;
 	int r;
 
-	if (m->how.like != NULL && loom_model_open(&like, m->how.like, err) < 0)
-		return -1;
 	lm_buf_init(&text, SIZE_MAX / 4);
 	r = put_topology(t, like, &text, err);
 	if (r == 0)
 		r = lm_topology_fill(m, text.data, text.len, t, like, err);
 	lm_buf_release(&text);
-	loom_model_free(like);
+	if (r == 0 && like != NULL)
+		r = keep_titles(m, like, err);
 	return r < 0 ? -1 : lm_flat_keep(m, t, err);
 }
 
 int
-lm_flat_read(struct loom_model *m, struct lm_source *source, struct loom_error *err)
+lm_flat_fill(struct loom_model *m, struct loom_tensors *t, struct loom_error *err)
+{
+	struct loom_model *like = NULL;
+	int r;
+
+	if (m->how.like != NULL && loom_model_open(&like, m->how.like, err) < 0)
+		return -1;
+	r = fill_like(m, t, like, err);
+	loom_model_free(like);
+	return r;
+}
+
+static int
+read_source(struct loom_model *m, struct lm_source *source, const struct loom_model *like,
+    struct loom_error *err)
 {
 	struct loom_tensors *t;
 	int r;
@@ -65,11 +94,39 @@ lm_flat_read(struct loom_model *m, struct lm_source *source, struct loom_error *
 	m->source = NULL; /* the tensors have it now, and free it on failure */
 	if (lm_tensors_open(&t, source, err) < 0)
 		return -1;
-	r = lm_flat_fill(m, t, err);
+	r = like != NULL ? fill_like(m, t, like, err) : lm_flat_fill(m, t, err);
 	m->source = t->source;
 	t->source = NULL;
 	loom_tensors_free(t);
 	return r;
+}
+
+int
+lm_flat_read(struct loom_model *m, struct lm_source *source, struct loom_error *err)
+{
+	return read_source(m, source, NULL, err);
+}
+
+int
+lm_flat_open_like(struct loom_model **out, const char *path, const struct loom_model *like,
+    struct loom_error *err)
+{
+	struct lm_source *source;
+	struct loom_model *m;
+
+	*out = NULL;
+	if (lm_source_open(&source, path, err) < 0)
+		return -1;
+	if (lm_model_new(&m, lm_source_name(source), err) < 0) {
+		lm_source_free(source);
+		return -1;
+	}
+	if (read_source(m, source, like, err) < 0 || lm_model_check(m, err) < 0) {
+		loom_model_free(m);
+		return -1;
+	}
+	*out = m;
+	return 0;
 }
 
 /* ---- writing ---- */
@@ -123,8 +180,8 @@ add(struct lm_flat *f, struct lm_export *e, const struct lm_node *node, size_t s
 	return lm_outgoing_as(t, to, NULL, err);
 }
 
-static int
-by_size(const void *a, const void *b)
+int
+lm_flat_order(const void *a, const void *b)
 {
 	const struct lm_outgoing *x = a, *y = b;
 
@@ -152,7 +209,7 @@ add_all(struct lm_flat *f, struct lm_export *e, int bf16, struct loom_error *err
 			    add(f, e, m->nodes[i], k, to, bf16, err) < 0)
 				return -1;
 	if (f->n > 0)
-		qsort(f->tensors, f->n, sizeof(*f->tensors), by_size);
+		qsort(f->tensors, f->n, sizeof(*f->tensors), lm_flat_order);
 	return 0;
 }
 
@@ -183,7 +240,8 @@ lm_flat_write(const struct lm_flat *f, size_t i, struct lm_export *e, struct lm_
 {
 	struct lm_loss loss = { 0 };
 
-	if (lm_outgoing_write(&f->tensors[i], sink, &loss, err) < 0)
+	if ((f->write != NULL ? f->write(f, i, sink, &loss, err)
+			      : lm_outgoing_write(&f->tensors[i], sink, &loss, err)) < 0)
 		return -1;
 	return note_loss(&loss, &f->tensors[i], e, err);
 }
@@ -200,19 +258,28 @@ lm_flat_copy(const struct lm_flat *f, size_t i, struct lm_export *e, void *dst,
 }
 
 int
-lm_flat_export(struct lm_export *e, int bf16, lm_flat_writer *writer, struct loom_error *err)
+lm_flat_put(const struct lm_flat *f, struct lm_export *e, lm_flat_writer *writer,
+    struct loom_error *err)
 {
 	struct lm_sink *sink = NULL;
+	int r = lm_place_file(e->place, "", &sink, err);
+
+	if (r == 0)
+		r = writer(sink, f, e, err);
+	if (r == 0)
+		r = lm_sink_commit(sink, err);
+	lm_sink_free(sink);
+	return r;
+}
+
+int
+lm_flat_export(struct lm_export *e, int bf16, lm_flat_writer *writer, struct loom_error *err)
+{
 	struct lm_flat f;
 	int r = lm_flat_plan(&f, e, bf16, err);
 
 	if (r == 0)
-		r = lm_place_file(e->place, "", &sink, err);
-	if (r == 0)
-		r = writer(sink, &f, e, err);
-	if (r == 0)
-		r = lm_sink_commit(sink, err);
-	lm_sink_free(sink);
+		r = lm_flat_put(&f, e, writer, err);
 	lm_flat_release(&f);
 	return r;
 }

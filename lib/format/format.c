@@ -34,6 +34,50 @@ lm_format_find(const char *name)
 	return NULL;
 }
 
+/* ---- options ---- */
+
+static const struct {
+	unsigned bit; /* of LM_TAKES_ */
+	const char *name;
+} options[] = {
+	{ LM_TAKES_OUTPUTS, "--outputs" },
+	{ LM_TAKES_TEMPLATE, "--template" },
+	{ LM_TAKES_DATA_DIR, "--data-dir" },
+	{ LM_TAKES_SUBDIRS, "--allow-subdirs" },
+	{ LM_TAKES_SYMLINKS, "--follow-symlinks" },
+	{ LM_TAKES_HARDLINKS, "--allow-hardlinks" },
+	{ LM_TAKES_DTYPE, "--dtype" },
+	{ LM_TAKES_OPSET, "--opset" },
+	{ LM_TAKES_TOKENIZER, "--tokenizer" },
+};
+
+static int
+not_taken(const struct lm_format_ops *format, size_t option, struct loom_error *err)
+{
+	char names[256] = "";
+	size_t i, used = 0, n = 0;
+
+	for (i = 0; i < ROWS && used < sizeof(names); i++)
+		if (table[i]->takes & options[option].bit)
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
+			    n++ > 0 ? ", " : "", table[i]->name);
+	return lm_fail(err, LOOM_EARG, "%s is no option of %s: %s %s it", options[option].name,
+	    format->name, names, n > 1 ? "take" : "takes");
+}
+
+int
+lm_format_takes(const struct lm_format_ops *format, unsigned said, struct loom_error *err)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(options) / sizeof(*options); i++)
+		if (said & options[i].bit & ~format->takes)
+			return not_taken(format, i, err);
+	return 0;
+}
+
+/* ---- directories ---- */
+
 const struct lm_format_ops *
 lm_format_directory(const char *path)
 {

@@ -252,14 +252,17 @@ export_as(struct lm_gguf_writing *w, struct loom_error *err)
 static int
 export_model(struct lm_export *e, struct loom_error *err)
 {
-	struct lm_gguf_writing w = { .e = e };
+	struct lm_gguf_writing w = { .e = e, .said = json_object() };
 	int r;
 
 	lm_buf_init(&w.values, SIZE_MAX / 4);
-	r = choose_dtype(&w, err);
+	r = w.said != NULL ? 0 : lm_fail(err, LOOM_ENOMEM, "no memory for JSON");
+	if (r == 0)
+		r = choose_dtype(&w, err);
 	if (r == 0)
 		r = export_as(&w, err);
 	lm_buf_release(&w.values);
+	json_decref(w.said);
 	return r;
 }
 
@@ -268,6 +271,7 @@ const struct lm_format_ops lm_format_gguf = {
 	.about = "a GGUF file",
 	.holds = LM_HOLDS_MODEL,
 	.can = LM_READ | LM_EXPORT,
+	.takes = LM_TAKES_DTYPE | LM_TAKES_TOKENIZER,
 	.sniff = sniff,
 	.read = read_model,
 	.export = export_model,

@@ -5,6 +5,7 @@
 #ifndef FORMAT_GGUF_H
 #define FORMAT_GGUF_H
 
+#include "base/json.h"
 #include "format/decoder.h"
 #include "format/format.h"
 #include "format/outgoing.h"
@@ -101,6 +102,7 @@ struct lm_gguf_outgoing {
 struct lm_gguf_writing {
 	struct lm_export *e;
 	struct lm_buf values; /* as they stand in the file */
+	json_t *said;	      /* of special tokens: their names in config.json and their numbers */
 	uint64_t n_values;
 	const struct lm_dtype *dtype; /* what matrices become; NULL: what they are */
 	const struct lm_quant *quant;

@@ -5,13 +5,16 @@
  */
 #include <string.h>
 
+#include "format/facts.h"
 #include "format/gguf.h"
+#include "format/gotext.h"
 #include "num/bytes.h"
 #include "num/text.h"
 
 enum { LONGEST_KEY = 100, CONTEXT = 2048 };
 
 #define FACTORS "rope_freqs.weight"
+#define FACTS "loom.facts"
 
 /* ---- keys ---- */
 
@@ -294,6 +297,102 @@ find(void *context, enum lm_decoder_role role, size_t layer, struct lm_view *vie
 	return 0;
 }
 
+/* ---- what is said beside the network ---- */
+
+/* As the file says it. */
+static json_t *
+said_facts(const struct reading *r, struct loom_error *err)
+{
+	static const char *const keys[][2] = { { "tokenizer.ggml.bos_token_id", "bos_token_id" },
+		{ "tokenizer.ggml.eos_token_id", "eos_token_id" },
+		{ "tokenizer.ggml.padding_token_id", "pad_token_id" } };
+	json_t *said = json_object(), *facts = NULL;
+	const struct lm_gguf_value *v;
+	size_t i;
+	int status = said != NULL ? 0 : lm_fail(err, LOOM_ENOMEM, "no memory for JSON");
+
+	for (i = 0; status == 0 && i < sizeof(keys) / sizeof(*keys); i++) {
+		v = lm_gguf_find(r->g, keys[i][0]);
+		if (v != NULL && (v->type == LM_GGUF_U32 || v->type == LM_GGUF_I32))
+			status = lm_json_set(said, keys[i][1], json_integer(v->i), err);
+	}
+	if (status == 0)
+		facts = lm_facts_of(said, r->d.context, err);
+	json_decref(said);
+	return facts;
+}
+
+/* What the model knew that the file was made of, if the file still says what was written then; or NULL. */
+static int
+known_facts(const struct reading *r, const json_t *said, json_t **before, struct loom_error *err)
+{
+	const struct lm_gguf_value *v = lm_gguf_find(r->g, FACTS);
+	struct loom_error inner = { 0 };
+	json_t *kept = NULL, *model;
+
+	*before = NULL;
+	if (v == NULL || v->type != LM_GGUF_STRING || r->model->how.blind)
+		return 0;
+	if (lm_json_parse(&kept, v->text, (size_t)v->n, &inner) < 0) {
+		if (inner.code == LOOM_ENOMEM)
+			*err = inner;
+		return inner.code == LOOM_ENOMEM ? -1 : 0;
+	}
+	if (!json_equal(json_object_get(kept, "file"), said)) {
+		json_decref(kept);
+		return 0;
+	}
+	model = json_object_get(kept, "model");
+	*before = lm_facts_of(model, lm_facts_positions(model), err);
+	json_decref(kept);
+	return *before != NULL ? 0 : -1;
+}
+
+static int
+keep_facts(struct reading *r, struct loom_error *err)
+{
+	json_t *said = said_facts(r, err), *before;
+
+	if (said == NULL)
+		return -1;
+	if (known_facts(r, said, &before, err) < 0) {
+		json_decref(said);
+		return -1;
+	}
+	if (before == NULL)
+		return lm_facts_keep(r->model, said, err);
+	json_decref(said);
+	return lm_facts_keep(r->model, before, err);
+}
+
+/* Where the file says more than the model, what each says. */
+static int
+put_facts(struct lm_gguf_writing *w, const struct lm_decoder *d, struct loom_error *err)
+{
+	json_t *file = lm_facts_of(w->said, d->context, err), *model = lm_facts(w->e->model, err);
+	json_t *both = json_object();
+	struct lm_buf text;
+	int r = file != NULL && model != NULL ? 0 : -1;
+
+	lm_buf_init(&text, 1 << 16);
+	if (r == 0 && !json_equal(file, model)) {
+		r = lm_json_set(both, "file", json_incref(file), err);
+		if (r == 0)
+			r = lm_json_set(both, "model", json_incref(model), err);
+		if (r == 0)
+			r = lm_go_json(&text, both, err);
+		if (r == 0)
+			r = lm_gguf_put_text(w, FACTS, text.data, err);
+	}
+	lm_buf_release(&text);
+	json_decref(both);
+	json_decref(file);
+	json_decref(model);
+	return r;
+}
+
+/* ---- the whole way in ---- */
+
 int
 lm_gguf_read_decoder(struct loom_model *m, struct lm_gguf *g, const char *architecture,
     struct loom_error *err)
@@ -304,7 +403,7 @@ lm_gguf_read_decoder(struct loom_model *m, struct lm_gguf *g, const char *archit
 	if (read_numbers(&r, err) < 0 || lm_decoder_build(m, &r.d, find, &r, err) < 0)
 		return -1;
 	(void)snprintf(what, sizeof(what), "a %s decoder", architecture);
-	return lm_gguf_all_used(g, what, err);
+	return lm_gguf_all_used(g, what, err) < 0 ? -1 : keep_facts(&r, err);
 }
 
 /* ---- writing ---- */
@@ -449,12 +548,14 @@ put_tensors(struct lm_gguf_writing *w, const struct lm_decoder *d, int turned,
 static int
 settle_context(struct lm_gguf_writing *w, struct lm_decoder *d, struct loom_error *err)
 {
+	if (d->context == 0)
+		d->context = lm_facts_context(w->e->model);
 	if (d->context > 0)
 		return 0;
 	d->context = CONTEXT;
 	return lm_buf_printf(w->e->notes, err,
-	    "no config.json beside the tokenizer says how many positions the network was made for: "
-	    "%d is written\n",
+	    "neither the model nor a config.json beside the tokenizer says how many positions the "
+	    "network was made for: %d is written\n",
 	    CONTEXT);
 }
 
@@ -476,7 +577,7 @@ lm_gguf_export_decoder(struct lm_gguf_writing *w, const struct lm_decoder *found
 	    put_tensors(w, &d, strcmp(a, "llama") == 0, err) < 0 ||
 	    lm_gguf_put_file_type(w, err) < 0 ||
 	    lm_gguf_put_tokens(w, d.vocab, &d.context, err) < 0 || settle_context(w, &d, err) < 0 ||
-	    put_numbers(w, &d, a, err) < 0)
+	    put_facts(w, &d, err) < 0 || put_numbers(w, &d, a, err) < 0)
 		return -1;
 	return lm_gguf_write(w, err);
 }

@@ -3,6 +3,7 @@
  * in which each byte is a character; numbers that no token has are filled up to the network's
  * vocabulary.
  */
+#include "format/facts.h"
 #include "format/gguf_tokenizer.h"
 
 #include <string.h>
@@ -191,7 +192,7 @@ write_merges(struct tokens *t, struct loom_error *err)
 
 /* ---- special tokens ---- */
 
-/* A token's id by its text in tokenizer_config.json, else by number in the others. */
+/* A token's id by its text in tokenizer_config.json, else by number in the others or the model. */
 static int
 special_id(const struct tokens *t, const char *name, int64_t *id, struct loom_error *err)
 {
@@ -217,11 +218,24 @@ special_id(const struct tokens *t, const char *name, int64_t *id, struct loom_er
 	number = json_object_get(t->files.generation, key);
 	if (number == NULL || json_is_null(number))
 		number = json_object_get(t->files.model_config, key);
+	if (number == NULL || json_is_null(number))
+		number = lm_facts_token(t->w->e->model, name);
 	if (json_is_array(number))
 		number = json_array_get(number, 0);
 	if (json_is_integer(number))
 		*id = json_integer_value(number);
 	return 0;
+}
+
+static int
+put_special(struct tokens *t, const char *name, const char *key, int64_t id, struct loom_error *err)
+{
+	char as[40];
+
+	(void)snprintf(as, sizeof(as), "%s_id", name);
+	if (lm_json_set(t->w->said, as, json_integer(id), err) < 0)
+		return -1;
+	return lm_gguf_put_u32(t->w, key, (uint64_t)id, err);
 }
 
 static int
@@ -241,7 +255,7 @@ write_specials(struct tokens *t, struct loom_error *err)
 			return lm_fail(err, LOOM_ESHAPE,
 			    "%s_id is %lld, but the network's vocabulary has %llu", names[i][0],
 			    (long long)id, (unsigned long long)t->n);
-		if (id >= 0 && lm_gguf_put_u32(t->w, names[i][1], (uint64_t)id, err) < 0)
+		if (id >= 0 && put_special(t, names[i][0], names[i][1], id, err) < 0)
 			return -1;
 	}
 	return 0;

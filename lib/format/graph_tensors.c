@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "format/graph.h"
+#include "format/origin.h"
 
 enum { MOST_NAME = 4096 };
 
@@ -290,8 +291,8 @@ read_tie(struct place *at, json_t *tensor, size_t slot, int *tied)
 static int
 read_tensor(struct place *at, json_t *tensor, struct lm_travel *t)
 {
-	static const char *const keys[] = { "slot", "dtype", "shape", "axes", "source", "sha256",
-		"same", NULL };
+	static const char *const keys[] = { "slot", "dtype", "shape", "axes", "source", "layout",
+		"aliases", "sha256", "same", NULL };
 	struct lm_weight *weight = &at->node->weight[t->slot];
 	int tied;
 
@@ -306,6 +307,8 @@ read_tensor(struct place *at, json_t *tensor, struct lm_travel *t)
 		return -1;
 	t->bytes = weight->bytes;
 	return read_source(at, tensor, &weight->source) < 0 ||
+		lm_origin_read(at->model, at->node, t->slot, tensor, at->where, t->axis, at->err) <
+		    0 ||
 		read_digest(at, tensor, &weight->digest) < 0
 	    ? -1
 	    : 0;

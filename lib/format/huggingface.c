@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "format/facts.h"
 #include "format/flat.h"
 #include "format/shards.h"
 
@@ -67,6 +68,8 @@ parse_config(struct reading *r, const struct lm_buf *text, int *tied, struct loo
 		return lm_fail(err, inner.code, "%s: byte %llu: %s", LM_HUGGINGFACE_CONFIG,
 		    (unsigned long long)inner.offset, inner.text);
 	status = lm_huggingface_config(&r->d, tied, root, &r->arena, err);
+	if (status == 0)
+		status = lm_facts_keep(r->model, lm_facts_of(root, r->d.context, err), err);
 	json_decref(root);
 	return status;
 }
@@ -272,10 +275,6 @@ read_directory(struct loom_model *m, const char *path, struct loom_error *err)
 	struct reading r = { .model = m };
 	int status;
 
-	if (m->how.like != NULL)
-		return lm_fail(err, LOOM_EARG,
-		    "is a directory that says what network it holds: --template is for files that do "
-		    "not");
 	lm_external_start(&r.files, m, NULL);
 	r.files.directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	status = r.files.directory < 0 ? lm_fail_sys(err, errno, "cannot be opened")
@@ -291,6 +290,7 @@ const struct lm_format_ops lm_format_huggingface = {
 	.about = "a directory of config.json and .safetensors",
 	.holds = LM_HOLDS_MODEL,
 	.can = LM_READ | LM_EXPORT,
+	.takes = LM_TAKES_LINKED | LM_TAKES_DTYPE | LM_TAKES_TOKENIZER,
 	.sniff_directory = sniff_directory,
 	.read_directory = read_directory,
 	.directory = 1,

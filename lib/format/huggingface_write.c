@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "format/entity.h"
+#include "format/facts.h"
 #include "format/flat.h"
 #include "format/gguf_tokenizer.h"
 #include "format/gotext.h"
@@ -59,7 +60,7 @@ put_flag(struct lm_buf *b, const char *key, int v, struct loom_error *err)
 	return lm_buf_printf(b, err, "  \"%s\": %s,\n", key, v ? "true" : "false");
 }
 
-/* What the files beside the tokenizer say of a special token, borrowed; NULL: nothing. */
+/* What the files beside the tokenizer, or the model, say of a special token, borrowed; NULL: nothing. */
 static json_t *
 special(const struct writing *w, const char *name)
 {
@@ -79,7 +80,19 @@ special(const struct writing *w, const char *name)
 	json_array_foreach(list, i, item)
 		if (json_is_string(text) && json_equal(json_object_get(item, "content"), text))
 			return json_object_get(item, "id");
-	return NULL;
+	return lm_facts_token(w->e->model, name);
+}
+
+/* Of padding, which transformers wants to be a row of the table. */
+static int
+put_padding(struct lm_buf *b, const struct writing *w, struct loom_error *err)
+{
+	const json_t *id = special(w, "pad_token");
+
+	if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+	    (uint64_t)json_integer_value(id) >= w->d.vocab)
+		return 0;
+	return put_natural(b, "pad_token_id", (uint64_t)json_integer_value(id), err);
 }
 
 /* null where it is not known: a model of the Llama family would take 1 and 2 for them. */
@@ -196,7 +209,7 @@ put_second_half(struct lm_buf *b, const struct writing *w, struct loom_error *er
 	    put_natural(b, "num_attention_heads", d->heads, err) < 0 ||
 	    put_natural(b, "num_hidden_layers", d->layers, err) < 0 ||
 	    put_natural(b, "num_key_value_heads", d->kv_heads, err) < 0 ||
-	    put_key_real(b, "rms_norm_eps", d->eps, err) < 0 ||
+	    put_padding(b, w, err) < 0 || put_key_real(b, "rms_norm_eps", d->eps, err) < 0 ||
 	    put_rope(b, w, "rope_parameters", err) < 0)
 		return -1;
 	if (w->rope.type != LM_ROPE_DEFAULT && put_rope(b, w, "rope_scaling", err) < 0)
@@ -507,12 +520,15 @@ settle_context(struct writing *w, struct loom_error *err)
 		w->d.context = (uint64_t)json_integer_value(said);
 		return 0;
 	}
+	w->d.context = lm_facts_context(w->e->model);
+	if (w->d.context > 0)
+		return 0;
 	w->d.context = CONTEXT;
 	if (w->rope.type == LM_ROPE_LLAMA3)
 		w->d.context = (uint64_t)((double)w->rope.original * w->rope.factor);
 	return lm_buf_printf(w->e->notes, err,
-	    "no config.json beside a tokenizer says how many positions the network was made for: %llu "
-	    "is written\n",
+	    "neither the model nor a config.json beside a tokenizer says how many positions the network "
+	    "was made for: %llu is written\n",
 	    (unsigned long long)w->d.context);
 }
 

@@ -120,59 +120,20 @@ put(struct narrow *n, const void *p, size_t size, struct loom_error *err)
 	return 0;
 }
 
-/* The distance between neighbours of the written type around v. */
-static double
-spacing(const struct lm_outgoing *to, float v)
-{
-	int half = to->dtype == lm_dtype_get(LM_F16), exponent;
-
-	(void)frexp((double)v, &exponent);
-	if (half)
-		return ldexp(1, (exponent > -13 ? exponent : -13) - 11);
-	return ldexp(1, (exponent > -125 ? exponent : -125) - 8);
-}
-
-static void
-count_loss(struct lm_loss *l, const struct lm_outgoing *to, float was, float is)
-{
-	float least = to->dtype == lm_dtype_get(LM_F16) ? 0x1p-14f : 0x1p-126f;
-	double d;
-
-	l->count++;
-	if (lm_bits32(was) == lm_bits32(is) || (isnan(was) && isnan(is)))
-		return;
-	l->changed++;
-	if (isinf(is) && !isinf(was)) {
-		l->overflow++;
-		return;
-	}
-	d = fabs((double)is - (double)was);
-	l->most_abs = d > l->most_abs ? d : l->most_abs;
-	if (is == 0 && was != 0)
-		l->underflow++;
-	else if (to->quant == NULL && fabsf(is) < least)
-		l->flushed++;
-	if (to->quant == NULL)
-		l->most_ulp = fmax(l->most_ulp, d / spacing(to, was));
-}
-
 static int
 put_halves(struct narrow *n, const float *v, size_t count, struct loom_error *err)
 {
 	int half = n->to->dtype == lm_dtype_get(LM_F16);
 	unsigned char out[2 * 1024];
-	uint16_t code;
-	size_t i, k;
+	float back[1024];
+	size_t k;
 
 	for (; count > 0; count -= k, v += k) {
 		k = count < 1024 ? count : 1024;
-		for (i = 0; i < k; i++) {
-			code = half ? lm_f16_encode(v[i]) : lm_bf16_encode(v[i]);
-			lm_put_u16(out + 2 * i, code);
-			if (n->loss != NULL)
-				count_loss(n->loss, n->to, v[i],
-				    half ? lm_f16_decode(code) : lm_bf16_decode(code));
-		}
+		(half ? lm_f16_from_f32 : lm_bf16_from_f32)(out, v, k);
+		(half ? lm_f16_to_f32 : lm_bf16_to_f32)(back, out, k);
+		if (n->loss != NULL)
+			lm_loss_count(n->loss, half ? LM_NARROW_F16 : LM_NARROW_BF16, v, back, k);
 		if (put(n, out, 2 * k, err) < 0)
 			return -1;
 	}
@@ -196,8 +157,8 @@ put_blocks(struct narrow *n, const float *v, size_t count, struct loom_error *er
 				    lm_shown(shown, n->to->name), q->name);
 		q->encode(block, v, 1);
 		q->decode(back, block, 1);
-		for (i = 0; n->loss != NULL && i < q->values; i++)
-			count_loss(n->loss, n->to, v[i], back[i]);
+		if (n->loss != NULL)
+			lm_loss_count(n->loss, LM_NARROW_BLOCKS, v, back, q->values);
 		if (put(n, block, q->bytes, err) < 0)
 			return -1;
 	}
@@ -259,35 +220,80 @@ widen(struct lm_strand *s, struct lm_weight *wide, struct lm_arena *arena, struc
 	return 0;
 }
 
-/* The slot's values in the strand's order, packed, in the arena: of its own dtype. */
-static const unsigned char *
-ordered(const struct lm_strand *s, struct lm_arena *arena, struct loom_error *err)
+/*
+ * The weight becomes one of the strand's values in its order, of the slot's own dtype: in the arena, where
+ * they cannot be taken by pieces from where they are.
+ */
+static int
+order(struct lm_strand *s, struct lm_weight *own, struct lm_arena *arena, struct loom_error *err)
 {
-	const unsigned char *bytes = lm_weight_bytes(s->weight, arena, err);
 	struct lm_view order = s->order;
-	unsigned char *to;
+	const unsigned char *bytes;
+	unsigned char *to = NULL;
 
-	if (bytes == NULL || as_it_lies(s))
-		return bytes;
+	if (as_it_lies(s) && lm_weight_parts(s->weight))
+		return 0;
+	if (s->weight->dtype->bits < 8 && !as_it_lies(s) && widen(s, own, arena, err) < 0)
+		return -1;
+	bytes = lm_weight_bytes(s->weight, arena, err);
 	order.dtype = s->weight->dtype;
-	to = lm_arena_alloc(arena, (size_t)lm_view_count(&order), order.dtype->bits / 8, err);
-	if (to != NULL)
-		lm_view_gather(&order, bytes, to);
-	return to;
+	if (bytes != NULL && !as_it_lies(s)) {
+		to = lm_arena_room(arena, (size_t)lm_view_count(&order), order.dtype->bits / 8,
+		    err);
+		if (to != NULL)
+			lm_view_gather(&order, bytes, to);
+		bytes = to;
+	}
+	*own = *s->weight;
+	own->data = bytes;
+	own->view = NULL;
+	own->first = 0;
+	own->count = lm_view_count(&order);
+	own->bytes = (own->count * own->dtype->bits + 7) / 8;
+	s->weight = own;
+	return bytes != NULL ? 0 : -1;
 }
 
-/* As many values as asked for, a piece at a time. */
+/* As they are, where the file is to have them so. */
 static int
-put_decoded(struct narrow *n, const struct lm_weight *w, const unsigned char *bytes, uint64_t count,
+put_stored(struct narrow *n, const struct lm_weight *w, unsigned char *room, struct loom_error *err)
+{
+	uint64_t done, k, most = PIECE * sizeof(float) * 8 / w->dtype->bits;
+	const unsigned char *bytes;
+
+	if (n->sink != NULL && (w->view == NULL || w->view->quant == NULL))
+		return lm_weight_send(w, n->sink, err);
+	for (done = 0; done < w->count; done += k) {
+		k = w->count - done < most ? w->count - done : most;
+		bytes = lm_weight_part(w, done, k, room, err);
+		if (bytes == NULL || put(n, bytes, (size_t)(k * w->dtype->bits / 8), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A piece at a time. */
+static int
+put_decoded(struct narrow *n, const struct lm_weight *w, unsigned char *room,
     struct loom_error *err)
 {
-	uint64_t done, k;
 	float *values = lm_alloc(PIECE, sizeof(*values), err);
+	const unsigned char *bytes = room;
 	int r = values != NULL ? 0 : -1;
+	uint64_t done, k;
 
-	for (done = 0; r == 0 && done < count; done += k) {
-		k = count - done < PIECE ? count - done : PIECE;
-		w->dtype->to_f32(values, bytes, (size_t)done, (size_t)k, w->scale);
+	for (done = 0; r == 0 && done < w->count; done += k) {
+		k = w->count - done < PIECE ? w->count - done : PIECE;
+		if (w->dtype->bits >= 8)
+			bytes = lm_weight_part(w, done, k, room, err);
+		else
+			bytes = w->data;
+		if (bytes == NULL) {
+			r = -1;
+			break;
+		}
+		w->dtype->to_f32(values, bytes, w->dtype->bits >= 8 ? 0 : (size_t)done, (size_t)k,
+		    w->scale);
 		r = put_floats(n, values, (size_t)k, err);
 	}
 	lm_free(values);
@@ -295,13 +301,28 @@ put_decoded(struct narrow *n, const struct lm_weight *w, const unsigned char *by
 }
 
 static int
+put_weight(struct narrow *n, const struct lm_weight *w, struct loom_error *err)
+{
+	unsigned char *room = lm_alloc(PIECE, sizeof(uint64_t), err);
+	int r;
+
+	if (room == NULL)
+		return -1;
+	if (n->to->quant == NULL && w->dtype == n->to->dtype)
+		r = put_stored(n, w, room, err);
+	else
+		r = put_decoded(n, w, room, err);
+	lm_free(room);
+	return r;
+}
+
+static int
 put_strand(struct narrow *n, const struct lm_strand *strand, struct loom_error *err)
 {
 	struct lm_strand own = *strand, *s = &own;
-	struct lm_weight wide;
+	struct lm_weight laid;
 	struct lm_arena arena = { 0 };
-	const unsigned char *bytes;
-	uint64_t count, i;
+	uint64_t i;
 	int r = 0;
 
 	if (s->weight == NULL) {
@@ -309,18 +330,11 @@ put_strand(struct narrow *n, const struct lm_strand *strand, struct loom_error *
 			r = put_floats(n, &s->value, 1, err);
 		return r;
 	}
-	count = lm_view_count(&s->order);
-	if (count > 0 && s->weight->dtype->bits < 8 && !as_it_lies(s))
-		r = widen(s, &wide, &arena, err);
-	bytes = count > 0 && r == 0 ? ordered(s, &arena, err) : NULL;
-	if (count == 0)
-		r = 0;
-	else if (bytes == NULL)
-		r = -1;
-	else if (n->to->quant == NULL && s->weight->dtype == n->to->dtype)
-		r = put(n, bytes, (size_t)(count * n->to->dtype->bits / 8), err);
-	else
-		r = put_decoded(n, s->weight, bytes, count, err);
+	if (lm_view_count(&s->order) == 0)
+		return 0;
+	r = order(s, &laid, &arena, err);
+	if (r == 0)
+		r = put_weight(n, s->weight, err);
 	lm_arena_release(&arena);
 	return r;
 }

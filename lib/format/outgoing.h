@@ -7,6 +7,7 @@
 
 #include "base/sink.h"
 #include "layer/weight.h"
+#include "num/loss.h"
 
 /* Some of a slot's values, or one number so many times. */
 struct lm_strand {
@@ -27,15 +28,6 @@ struct lm_outgoing {
 	struct lm_strand *strands; /* together as many values as the shape has */
 	size_t n_strands;
 	const void *data; /* or these bytes */
-};
-
-/* What a narrower dtype cost a tensor. */
-struct lm_loss {
-	uint64_t changed, count;
-	double most_abs; /* |written - value| */
-	double most_ulp; /* the same in units of the written dtype; of blocks 0 */
-	uint64_t overflow, underflow,
-	    flushed; /* became infinite; became 0; lost bits as subnormals */
 };
 
 /*

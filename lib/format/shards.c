@@ -372,7 +372,7 @@ const struct lm_format_ops lm_format_shards = {
 	.about = "an index of .safetensors files",
 	.holds = LM_HOLDS_MODEL,
 	.can = LM_READ,
-	.takes = LM_TAKES_TEMPLATE,
+	.takes = LM_TAKES_TEMPLATE | LM_TAKES_DATA_DIR | LM_TAKES_LINKED,
 	.sniff = sniff,
 	.read = read_model,
 };

@@ -21,15 +21,10 @@ int lm_topology_read(struct loom_model *, const char *text, size_t n, lm_topolog
 int lm_topology_name(struct lm_buf *, const struct lm_node *, size_t slot,
     struct loom_error *) LOOM_MUST_CHECK;
 /*
- * A slot becomes entry i of an indexed file whose bytes lie in source: its view, or a copy where the file
- * does not have the values as they are.
- */
-int lm_topology_view(struct loom_model *, struct lm_node *, size_t slot, struct loom_tensors *,
-    size_t i, struct loom_error *) LOOM_MUST_CHECK;
-/*
- * A whole network: the text, and all slots from the tensors of an indexed file, by NODE.SLOT, or by the name
- * of the tensor that the slot of `like`, the network of the text, came from (NULL: there is none); what is
- * left over is refused.
+ * A whole network: the text, and all slots from the tensors of an indexed file, by NODE.SLOT, or by the names
+ * of the array that the slot of `like`, the network of the text, came from and where in it it lies (NULL: there
+ * is none).  Constants that came from no array and are not in the file are those of like.  What is left over
+ * is refused.
  */
 int lm_topology_fill(struct loom_model *, const char *text, size_t n, struct loom_tensors *,
     const struct loom_model *like, struct loom_error *) LOOM_MUST_CHECK;

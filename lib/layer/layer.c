@@ -248,7 +248,7 @@ as_f32(struct lm_preparing *p, const struct lm_weight *w, struct loom_error *err
 		return NULL;
 	if (w->dtype == lm_dtype_get(LM_F32) && lm_little_endian())
 		return (const lm_f32u *)bytes + first;
-	values = lm_arena_alloc(p->arena, (size_t)w->count, sizeof(*values), err);
+	values = lm_arena_room(p->arena, (size_t)w->count, sizeof(*values), err);
 	if (values != NULL)
 		w->dtype->to_f32(values, bytes, (size_t)first, (size_t)w->count, w->scale);
 	return values;

@@ -6,7 +6,7 @@
 #define LAYER_LAYER_H
 
 #include "base/pool.h"
-#include "layer/view.h"
+#include "layer/layout.h"
 #include "num/kernel.h"
 
 enum { LM_PARAMS = 24, LM_SLOTS = 16, LM_MANY = 65535 };
@@ -52,15 +52,17 @@ struct lm_slot {
 
 /* A stored array: packed little-endian elements of dtype, canonical axes, at any alignment. */
 struct lm_weight {
-	const struct lm_dtype *dtype; /* NULL: the slot is not there */
-	const unsigned char *data;    /* NULL until it is read; owned by the model */
-	const struct lm_view *view;   /* where data is NULL: in a file that is read by windows */
-	uint64_t first;		      /* elements of data before the slot's own */
-	uint64_t count, bytes;	      /* of the slot alone */
-	float scale;		      /* of dtypes that have one, else 1 */
-	const char *source;	      /* its name where it came from, or NULL */
-	const char *digest;	      /* SHA-256 as it travelled, or NULL */
-	const struct lm_weight *same; /* the tensor it is tied to, or NULL */
+	const struct lm_dtype *dtype;	/* NULL: the slot is not there */
+	const unsigned char *data;	/* NULL until it is read; owned by the model */
+	const struct lm_view *view;	/* where data is NULL: in a file that is read by windows */
+	uint64_t first;			/* elements of data before the slot's own */
+	uint64_t count, bytes;		/* of the slot alone */
+	float scale;			/* of dtypes that have one, else 1 */
+	const char *source;		/* its name where it came from, or NULL */
+	const struct lm_layout *layout; /* where in the array of that name it lies, or NULL */
+	const char *const *aliases;	/* more names of that array, ended by NULL; or NULL */
+	const char *digest;		/* SHA-256 as it travelled, or NULL */
+	const struct lm_weight *same;	/* the tensor it is tied to, or NULL */
 };
 
 /* ---- nodes ---- */

@@ -10,7 +10,7 @@ pack(struct lm_view *v)
 	unsigned i;
 
 	for (i = v->rank; i-- > 0; step *= v->extent[i])
-		v->stride[i] = step;
+		v->stride[i] = (int64_t)step;
 }
 
 int
@@ -66,7 +66,7 @@ lm_view_reshape(struct lm_view *v, unsigned rank, const uint64_t *extent)
 void
 lm_view_narrow(struct lm_view *v, unsigned axis, uint64_t start, uint64_t n)
 {
-	v->first += start * v->stride[axis];
+	v->first += start * (uint64_t)v->stride[axis];
 	v->extent[axis] = n;
 }
 
@@ -88,26 +88,30 @@ lm_view_packed(const struct lm_view *v)
 	unsigned i;
 
 	for (i = v->rank; i-- > 0; step *= v->extent[i])
-		if (v->extent[i] != 1 && v->stride[i] != step)
+		if (v->extent[i] != 1 && v->stride[i] != (int64_t)step)
 			return 0;
 	return 1;
 }
 
 /* ---- reading ---- */
 
-/* The elements that a view reaches: from first on, so many. */
+/* The elements that a view reaches: so many, below of them before first. */
 static uint64_t
-reach(const struct lm_view *v)
+reach(const struct lm_view *v, uint64_t *below)
 {
-	uint64_t last = 0;
+	uint64_t above = 0;
 	unsigned i;
 
+	*below = 0;
 	for (i = 0; i < v->rank; i++) {
 		if (v->extent[i] == 0)
 			return 0;
-		last += (v->extent[i] - 1) * v->stride[i];
+		if (v->stride[i] < 0)
+			*below += (v->extent[i] - 1) * (0 - (uint64_t)v->stride[i]);
+		else
+			above += (v->extent[i] - 1) * (uint64_t)v->stride[i];
 	}
-	return last + 1;
+	return *below + above + 1;
 }
 
 /* n whole blocks from block on, as float32. */
@@ -153,12 +157,19 @@ read_run(const struct lm_view *v, uint64_t element, uint64_t n, unsigned char *d
 	return r;
 }
 
+int
+lm_view_run(const struct lm_view *v, uint64_t from, uint64_t n, void *dst, struct loom_error *err)
+{
+	return read_run(v, v->first + from, n, dst, err);
+}
+
 void
 lm_view_gather(const struct lm_view *v, const unsigned char *from, unsigned char *dst)
 {
+	/* Modulo 2^64: a negative stride goes back. */
 	uint64_t at[LM_VIEW_RANK] = { 0 }, size = v->dtype->bits / 8, place = v->first, i;
 	uint64_t inner = v->rank > 0 ? v->extent[v->rank - 1] : 1;
-	uint64_t step = v->rank > 0 ? v->stride[v->rank - 1] : 1;
+	uint64_t step = v->rank > 0 ? (uint64_t)v->stride[v->rank - 1] : 1;
 	uint64_t rows = lm_view_count(v) / (inner > 0 ? inner : 1);
 	unsigned k;
 
@@ -166,10 +177,10 @@ lm_view_gather(const struct lm_view *v, const unsigned char *from, unsigned char
 		for (i = 0; i < inner; i++, dst += size)
 			memcpy(dst, from + (place + i * step) * size, size);
 		for (k = v->rank; k-- > 1;) {
-			place += v->stride[k - 1];
+			place += (uint64_t)v->stride[k - 1];
 			if (++at[k - 1] < v->extent[k - 1])
 				break;
-			place -= at[k - 1] * v->stride[k - 1];
+			place -= at[k - 1] * (uint64_t)v->stride[k - 1];
 			at[k - 1] = 0;
 		}
 	}
@@ -178,7 +189,7 @@ lm_view_gather(const struct lm_view *v, const unsigned char *from, unsigned char
 int
 lm_view_read(const struct lm_view *v, void *dst, struct loom_error *err)
 {
-	uint64_t n = reach(v);
+	uint64_t below, n = reach(v, &below);
 	struct lm_view near = *v; /* within what was read */
 	unsigned char *from;
 	int r;
@@ -190,9 +201,9 @@ lm_view_read(const struct lm_view *v, void *dst, struct loom_error *err)
 	from = lm_alloc((size_t)n, v->dtype->bits / 8, err);
 	if (from == NULL)
 		return -1;
-	r = read_run(v, v->first, n, from, err);
+	r = read_run(v, v->first - below, n, from, err);
 	if (r == 0) {
-		near.first = 0;
+		near.first = below;
 		lm_view_gather(&near, from, dst);
 	}
 	lm_free(from);

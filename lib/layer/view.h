@@ -20,7 +20,8 @@ struct lm_view {
 	    *quant; /* float32 values stored in blocks, or NULL; dtype is float32 */
 	uint64_t first;
 	unsigned rank;
-	uint64_t extent[LM_VIEW_RANK], stride[LM_VIEW_RANK];
+	uint64_t extent[LM_VIEW_RANK];
+	int64_t stride[LM_VIEW_RANK];
 };
 
 /* All values of an array at offset, one after another; LOOM_EFORMAT where the source ends before. */
@@ -37,6 +38,9 @@ int lm_view_packed(const struct lm_view *);
 uint64_t lm_view_count(const struct lm_view *);
 /* Values in the view's order from the array, which lies at from from its element 0 on. */
 void lm_view_gather(const struct lm_view *, const unsigned char *from, unsigned char *dst);
+/* Of a view whose values lie one after another, n from `from` on. */
+int lm_view_run(const struct lm_view *, uint64_t from, uint64_t n, void *dst,
+    struct loom_error *) LOOM_MUST_CHECK;
 /* All values in C order, packed as dtype says, which fill bytes; at any alignment. */
 int lm_view_read(const struct lm_view *, void *dst, struct loom_error *) LOOM_MUST_CHECK;
 

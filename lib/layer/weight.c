@@ -5,7 +5,7 @@
 static const unsigned char *
 fetch(const struct lm_weight *w, struct lm_arena *arena, struct loom_error *err)
 {
-	unsigned char *to = lm_arena_alloc(arena, (size_t)w->bytes, 1, err);
+	unsigned char *to = lm_arena_room(arena, (size_t)w->bytes, 1, err);
 
 	return to != NULL && lm_view_read(w->view, to, err) == 0 ? to : NULL;
 }
@@ -36,4 +36,31 @@ lm_weight_bytes(const struct lm_weight *w, struct lm_arena *arena, struct loom_e
 	if (to != NULL && tail > 0)
 		to[w->bytes - 1] &= (unsigned char)(0xff00u >> tail);
 	return to;
+}
+
+int
+lm_weight_parts(const struct lm_weight *w)
+{
+	return w->dtype->bits >= 8 &&
+	    (w->data != NULL || (w->view != NULL && lm_view_packed(w->view)));
+}
+
+const unsigned char *
+lm_weight_part(const struct lm_weight *w, uint64_t first, uint64_t n, unsigned char *room,
+    struct loom_error *err)
+{
+	if (w->data != NULL)
+		return w->data + (w->first + first) * w->dtype->bits / 8;
+	return lm_view_run(w->view, first, n, room, err) == 0 ? room : NULL;
+}
+
+int
+lm_weight_send(const struct lm_weight *w, struct lm_sink *sink, struct loom_error *err)
+{
+	uint64_t size = w->dtype->bits / 8;
+
+	if (w->data != NULL)
+		return lm_sink_write(sink, w->data + w->first * size, (size_t)w->bytes, err);
+	return lm_source_send(w->view->source, w->view->offset + w->view->first * size, w->bytes,
+	    sink, err);
 }

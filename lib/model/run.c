@@ -12,6 +12,8 @@
 #include "num/bytes.h"
 #include "num/fpenv.h"
 
+enum { ONCE = 16 }; /* rows that a form of weights does not pay for that is used but once */
+
 struct buffer {
 	void *data;
 	size_t size;
@@ -220,7 +222,7 @@ suit_node(struct loom_run *run, size_t i, struct lm_arena *arena, struct loom_er
 
 	for (k = 0; k < LM_SLOTS; k++) {
 		w = &run->prepared[i][k].matrix;
-		if (w->rows != NULL && run->needs[i].rows[k] > 0 &&
+		if (w->rows != NULL && run->needs[i].rows[k] > (run->passing ? ONCE : 0) &&
 		    lm_matrix_suit(w, run->needs[i].rows[k], run->kernels, arena, err) < 0)
 			return -1;
 	}
@@ -348,7 +350,7 @@ take_turn(struct loom_run *run, size_t i, struct loom_error *err)
 	if (r == 0)
 		r = run_node(run, i, err);
 	run->prepared[i] = NULL;
-	lm_arena_release(&run->turn);
+	lm_arena_reuse(&run->turn);
 	return r;
 }
 
@@ -399,6 +401,7 @@ forward(struct loom_run *run, struct loom_error *err)
 	for (i = 0; i < m->n_nodes; i++)
 		if (take_turn(run, i, err) < 0)
 			return -1;
+	lm_arena_release(&run->turn);
 	run->past.before += run->past.piece;
 	seal_results(run);
 	return 0;

@@ -205,6 +205,38 @@ size_of(const struct lm_node *node, size_t slot, const struct lm_weight *w)
 	return node->op->slots[slot].any && w->dtype == lm_dtype_get(LM_BOOL) ? 1 : 4;
 }
 
+enum { PIECE = 1 << 16 }; /* values that are compared at a time */
+
+/* Whether the bits of both can be compared a piece at a time. */
+static int
+plain(const struct lm_weight *a, const struct lm_weight *b)
+{
+	return a->dtype == b->dtype && a->scale == b->scale && lm_weight_parts(a) &&
+	    lm_weight_parts(b) && (a->view == NULL || a->view->quant == NULL) &&
+	    (b->view == NULL || b->view->quant == NULL);
+}
+
+/* 1: all bits are the same, else 0. */
+static int
+same_pieces(struct comparing *c, const struct lm_weight *a, const struct lm_weight *b,
+    struct loom_error *err)
+{
+	uint64_t size = a->dtype->bits / 8, done, k;
+	unsigned char *room = lm_arena_room(&c->arena, 2 * PIECE, (size_t)size, err);
+	const unsigned char *x, *y;
+
+	for (done = 0; room != NULL && done < a->count; done += k) {
+		k = a->count - done < PIECE ? a->count - done : PIECE;
+		x = lm_weight_part(a, done, k, room, err);
+		y = x != NULL ? lm_weight_part(b, done, k, room + PIECE * size, err) : NULL;
+		if (y == NULL)
+			return -1;
+		if (memcmp(x, y, (size_t)(k * size)) != 0)
+			return 0;
+	}
+	return room != NULL ? 1 : -1;
+}
+
 static const unsigned char *
 values_of(struct comparing *c, const struct lm_weight *w, size_t size, struct loom_error *err)
 {
@@ -219,17 +251,30 @@ values_of(struct comparing *c, const struct lm_weight *w, size_t size, struct lo
 	return (unsigned char *)values;
 }
 
+static void
+round_halves(const struct lm_dtype *to, float *v, size_t n)
+{
+	int half = to == lm_dtype_get(LM_F16);
+	unsigned char codes[2 * 1024];
+	size_t k;
+
+	for (; n > 0; n -= k, v += k) {
+		k = n < 1024 ? n : 1024;
+		(half ? lm_f16_from_f32 : lm_bf16_from_f32)(codes, v, k);
+		(half ? lm_f16_to_f32 : lm_bf16_to_f32)(v, codes, k);
+	}
+}
+
 static int
 round_to(const struct lm_weight *to, float *v, size_t n, struct loom_error *err)
 {
 	const struct lm_quant *quant = to->view != NULL ? to->view->quant : NULL;
 	unsigned char *blocks;
-	size_t i;
 
-	for (i = 0; i < n && to->dtype == lm_dtype_get(LM_F16); i++)
-		v[i] = lm_f16_decode(lm_f16_encode(v[i]));
-	for (i = 0; i < n && to->dtype == lm_dtype_get(LM_BF16); i++)
-		v[i] = lm_bf16_decode(lm_bf16_encode(v[i]));
+	if (to->dtype == lm_dtype_get(LM_F16) || to->dtype == lm_dtype_get(LM_BF16)) {
+		round_halves(to->dtype, v, n);
+		return 0;
+	}
 	if (quant == NULL || quant->encode == NULL)
 		return 0;
 	blocks = lm_alloc(n / quant->values, quant->bytes, err);
@@ -248,6 +293,68 @@ narrower(const struct lm_weight *a, const struct lm_weight *b)
 	return (b->view != NULL && b->view->quant != NULL) ||
 	    (a->dtype != b->dtype &&
 		(b->dtype == lm_dtype_get(LM_F16) || b->dtype == lm_dtype_get(LM_BF16)));
+}
+
+/* k values of w as float32, in room for twice as many numbers of 8 bytes. */
+static float *
+floats(const struct lm_weight *w, uint64_t first, size_t k, unsigned char *room,
+    struct loom_error *err)
+{
+	float *values = (float *)(void *)(room + PIECE * sizeof(uint64_t));
+	const unsigned char *bytes = lm_weight_part(w, first, k, room, err);
+
+	if (bytes != NULL)
+		w->dtype->to_f32(values, bytes, 0, k, w->scale);
+	return bytes != NULL ? values : NULL;
+}
+
+/* The same where b's are a's rounded to 16 bits: by what they are stored as. */
+static int
+same_halves(struct comparing *c, const struct lm_weight *a, const struct lm_weight *b,
+    struct loom_error *err)
+{
+	size_t size = 2 * PIECE * sizeof(uint64_t), k;
+	unsigned char *room = lm_arena_room(&c->arena, 2, size, err);
+	int half = b->dtype == lm_dtype_get(LM_F16);
+	const unsigned char *y;
+	const float *x;
+	uint64_t done;
+
+	for (done = 0; room != NULL && done < a->count; done += k) {
+		k = a->count - done < PIECE ? (size_t)(a->count - done) : PIECE;
+		x = floats(a, done, k, room, err);
+		if (x == NULL)
+			return -1;
+		(half ? lm_f16_from_f32 : lm_bf16_from_f32)(room + size, x, k);
+		y = lm_weight_part(b, done, k, room, err);
+		if (y == NULL)
+			return -1;
+		if (memcmp(room + size, y, 2 * k) != 0)
+			return 0;
+	}
+	return room != NULL ? 1 : -1;
+}
+
+/* The same of values that have other types, or that one was rounded to. */
+static int
+same_floats(struct comparing *c, const struct lm_weight *a, const struct lm_weight *b,
+    struct loom_error *err)
+{
+	size_t size = 2 * PIECE * sizeof(uint64_t), k;
+	unsigned char *room = lm_arena_room(&c->arena, 2, size, err);
+	float *x, *y;
+	uint64_t done;
+
+	for (done = 0; room != NULL && done < a->count; done += k) {
+		k = a->count - done < PIECE ? (size_t)(a->count - done) : PIECE;
+		x = floats(a, done, k, room, err);
+		y = x != NULL ? floats(b, done, k, room + size, err) : NULL;
+		if (y == NULL || (narrower(a, b) && round_to(b, x, k, err) < 0))
+			return -1;
+		if (memcmp(x, y, k * sizeof(*x)) != 0)
+			return 0;
+	}
+	return room != NULL ? 1 : -1;
 }
 
 static int
@@ -282,6 +389,20 @@ same_values(struct comparing *c, const struct lm_node *node, size_t slot, const 
 }
 
 static int
+same_by_pieces(struct comparing *c, const struct lm_node *node, size_t slot,
+    const struct lm_weight *a, const struct lm_weight *b, struct loom_error *err)
+{
+	if (plain(a, b))
+		return same_pieces(c, a, b, err);
+	if (!lm_weight_parts(a) || !lm_weight_parts(b) || size_of(node, slot, a) != sizeof(float) ||
+	    size_of(node, slot, b) != sizeof(float))
+		return 0;
+	if (narrower(a, b) && (b->view == NULL || b->view->quant == NULL))
+		return same_halves(c, a, b, err);
+	return same_floats(c, a, b, err);
+}
+
+static int
 same_weight(struct comparing *c, const struct lm_node *a, const struct lm_node *b, size_t slot,
     struct loom_error *err)
 {
@@ -295,8 +416,10 @@ same_weight(struct comparing *c, const struct lm_node *a, const struct lm_node *
 	if (x->dtype == NULL || x->count == 0 ||
 	    (x->data == y->data && x->view == y->view && x->first == y->first))
 		return 1;
-	r = same_values(c, a, slot, x, y, err);
-	lm_arena_release(&c->arena);
+	r = same_by_pieces(c, a, slot, x, y, err);
+	if (r == 0) /* not in that way, or which of them is another */
+		r = same_values(c, a, slot, x, y, err);
+	lm_arena_reuse(&c->arena);
 	return r;
 }
 

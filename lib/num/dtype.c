@@ -192,6 +192,15 @@ fp4_at(const unsigned char *src, size_t i)
 			dst[i] = (float)type##_at(src, first + i);                              \
 	}
 
+/* Types of two bytes, many at a time. */
+#define HALF_TO_F32(type)                                                                       \
+	static void type##_to_f32(float *dst, const unsigned char *src, size_t first, size_t n, \
+	    float scale)                                                                        \
+	{                                                                                       \
+		(void)scale;                                                                    \
+		lm_##type##_to_f32(dst, src + 2 * first, n);                                    \
+	}
+
 /* Codes: rounded to binary32, then one multiplication. */
 #define SCALED_TO_F32(type)                                                                     \
 	static void type##_to_f32(float *dst, const unsigned char *src, size_t first, size_t n, \
@@ -226,8 +235,8 @@ f32_to_f32(float *dst, const unsigned char *src, size_t first, size_t n, float s
 }
 
 PLAIN_TO_F32(f64)
-PLAIN_TO_F32(f16)
-PLAIN_TO_F32(bf16)
+HALF_TO_F32(f16)
+HALF_TO_F32(bf16)
 PLAIN_TO_F32(bool)
 SCALED_TO_F32(e4m3)
 SCALED_TO_F32(e5m2)

@@ -58,6 +58,11 @@ float lm_f16_decode(uint16_t h);
 uint16_t lm_f16_encode(float v);
 float lm_bf16_decode(uint16_t h);
 uint16_t lm_bf16_encode(float v);
+/* The same of n of them, as files have them. */
+void lm_f16_to_f32(float *dst, const unsigned char *src, size_t n);
+void lm_f16_from_f32(unsigned char *dst, const float *src, size_t n);
+void lm_bf16_to_f32(float *dst, const unsigned char *src, size_t n);
+void lm_bf16_from_f32(unsigned char *dst, const float *src, size_t n);
 
 /* Every NaN becomes 7fc00000, 7ff8000000000000: what leaves the program has one NaN. */
 void lm_canonical_nans_f32(float *v, size_t n);

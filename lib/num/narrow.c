@@ -1,6 +1,7 @@
 /* narrow: binary32 to and from 16-bit floating point, and the one NaN that leaves the program. */
 #include "num/bytes.h"
 #include "num/dtype.h"
+#include "num/fpenv.h"
 
 float
 lm_f16_decode(uint16_t h)
@@ -59,6 +60,87 @@ lm_bf16_encode(float v)
 	if ((u & 0x7fffffff) > 0x7f800000)
 		return 0x7fc0;
 	return (uint16_t)shift_rounding(u, 16);
+}
+
+/* ---- many ---- */
+
+/*
+ * As the functions above, without branches: all that a value could become is worked out, and one of it
+ * chosen, which compilers do for many values at a time.
+ */
+static inline uint16_t
+f16_of(float v)
+{
+	uint32_t u = lm_bits32(v), sign = u >> 16 & 0x8000, size = u & 0x7fffffff;
+	uint32_t normal = (size - (112u << 23) + 0xfff + (size >> 13 & 1)) >> 13;
+	/* Subnormals: what is added has their unit in its last place, and rounds. */
+	uint32_t small = lm_bits32(lm_from_bits32(size) + 0.5f) - lm_bits32(0.5f);
+	uint32_t special = size > 0x7f800000 ? 0x7e00 : 0x7c00;
+	uint32_t code = size < 113u << 23 ? small : normal;
+
+	code = size >= 143u << 23 ? special : code;
+	return (uint16_t)(code | (size > 0x7f800000 ? 0 : sign));
+}
+
+static inline float
+f32_of_f16(uint32_t h)
+{
+	uint32_t sign = (h & 0x8000) << 16, size = (h & 0x7fff) << 13;
+	uint32_t normal = size + (112u << 23), special = size + (224u << 23);
+	uint32_t small = lm_bits32(lm_from_bits32(size + (113u << 23)) - 0x1p-14f);
+	uint32_t u = size < 1u << 23 ? small : normal;
+
+	return lm_from_bits32(sign | (size >= 31u << 23 ? special : u));
+}
+
+static inline uint16_t
+bf16_of(float v)
+{
+	uint32_t u = lm_bits32(v), code = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+
+	return (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : code);
+}
+
+void
+lm_f16_from_f32(unsigned char *dst, const float *src, size_t n)
+{
+	struct lm_fpenv saved;
+	size_t i;
+
+	lm_fpenv_set(&saved);
+	for (i = 0; i < n; i++)
+		lm_put_u16(dst + 2 * i, f16_of(src[i]));
+	lm_fpenv_restore(&saved);
+}
+
+void
+lm_f16_to_f32(float *dst, const unsigned char *src, size_t n)
+{
+	struct lm_fpenv saved;
+	size_t i;
+
+	lm_fpenv_set(&saved);
+	for (i = 0; i < n; i++)
+		dst[i] = f32_of_f16(lm_get_u16(src + 2 * i));
+	lm_fpenv_restore(&saved);
+}
+
+void
+lm_bf16_from_f32(unsigned char *dst, const float *src, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		lm_put_u16(dst + 2 * i, bf16_of(src[i]));
+}
+
+void
+lm_bf16_to_f32(float *dst, const unsigned char *src, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		dst[i] = lm_from_bits32((uint32_t)lm_get_u16(src + 2 * i) << 16);
 }
 
 void

@@ -23,7 +23,8 @@ const struct lm_format_ops lm_format_onnx = {
 	.about = "an ONNX file",
 	.holds = LM_HOLDS_MODEL,
 	.can = LM_READ | LM_EXPORT,
-	.takes = LM_TAKES_OUTPUTS,
+	.takes = LM_TAKES_OUTPUTS | LM_TAKES_DATA_DIR | LM_TAKES_LINKED | LM_TAKES_DTYPE |
+	    LM_TAKES_OPSET,
 	.sniff = sniff,
 	.read = lm_onnx_import,
 	.export = lm_onnx_export,

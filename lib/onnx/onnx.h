@@ -143,6 +143,8 @@ const char *lm_onnx_node_name(const struct lm_onnx_node *);
 /* The dtype that a type is, or NULL; the type that a dtype is, or 0. */
 const struct lm_dtype *lm_onnx_dtype(int type);
 int lm_onnx_type(const struct lm_dtype *);
+/* "float16", of types too that are not read. */
+const char *lm_onnx_type_name(int64_t type);
 uint64_t lm_onnx_tensor_bytes(const struct lm_onnx_tensor *);
 
 const struct lm_onnx_attribute *lm_onnx_attribute(const struct lm_onnx_node *, const char *name);
@@ -273,6 +275,8 @@ struct lm_onnx_reading {
 
 /* The network of an ONNX file (formats.def). */
 int lm_onnx_import(struct loom_model *, struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
+/* Behind the reason why a file is refused: which of its values a graph that is cut could end at. */
+void lm_onnx_say_cut(const struct loom_model *, struct lm_source *, struct loom_error *);
 
 /* What is known of input k of a node; NULL: it is not given. */
 struct lm_onnx_known *lm_onnx_in(struct lm_onnx_reading *, const struct lm_onnx_node *, size_t k);

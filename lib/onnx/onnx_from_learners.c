@@ -263,8 +263,7 @@ READER(linear_classifier)
 	if (node->n_out < 2 ||
 	    (node->out[0][0] != '\0' && lm_onnx_find(r, node->out[0])->users > 0))
 		return lm_onnx_refuse(r, node, err,
-		    "its labels are read: cut the graph at its probabilities with loom-import -O %.100s",
-		    node->n_out > 1 ? node->out[1] : "");
+		    "its labels are read, which are no numbers of a network");
 	op = strcmp(transform, "NONE") == 0	 ? NULL
 	    : strcmp(transform, "SOFTMAX") == 0	 ? "softmax"
 	    : strcmp(transform, "LOGISTIC") == 0 ? "sigmoid"

@@ -38,6 +38,8 @@ read_line(struct lm_onnx_reading *r, const struct lm_onnx_node *node, struct lin
 	l->offset = lm_onnx_in(r, node, 2);
 	if (l->x == NULL)
 		return lm_onnx_refuse(r, node, err, "an input is expected");
+	if (lm_onnx_only(r, node, "stash_type", LM_ONNX_FLOAT, err) < 0)
+		return -1;
 	no_scale = is_nothing(r, l->scale, 1, err);
 	no_offset = is_nothing(r, l->offset, 0, err);
 	if (no_scale < 0 || no_offset < 0 || lm_onnx_float(node, "epsilon", 1e-5f, &eps, err) < 0)
@@ -241,7 +243,8 @@ inverse_deviation(struct lm_onnx_reading *r, const struct lm_onnx_node *node,
 	struct lm_node *n;
 	float eps;
 
-	if (lm_onnx_float(node, "epsilon", 1e-5f, &eps, err) < 0)
+	if (lm_onnx_float(node, "epsilon", 1e-5f, &eps, err) < 0 ||
+	    lm_onnx_only(r, node, "stash_type", LM_ONNX_FLOAT, err) < 0)
 		return -1;
 	v = lm_onnx_plain(r, node, "centred", "sub", x, mean, err);
 	v = v != NULL ? lm_onnx_plain(r, node, "squares", "mul", v, v, err) : NULL;

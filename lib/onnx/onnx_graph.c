@@ -263,6 +263,19 @@ lm_onnx_type(const struct lm_dtype *dtype)
 	return 0;
 }
 
+const char *
+lm_onnx_type_name(int64_t type)
+{
+	static const char *const names[] = { "undefined", "float32", "uint8", "int8", "uint16",
+		"int16", "int32", "int64", "string", "bool", "float16", "float64", "uint32",
+		"uint64", "complex64", "complex128", "bfloat16", "float8e4m3fn", "float8e4m3fnuz",
+		"float8e5m2", "float8e5m2fnuz", "uint4", "int4", "float4e2m1", "float8e8m0",
+		"uint2", "int2" };
+
+	return type >= 0 && type < (int64_t)(sizeof(names) / sizeof(*names)) ? names[type]
+									     : "unknown";
+}
+
 /* ---- values, opsets, metadata ---- */
 
 int

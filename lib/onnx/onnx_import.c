@@ -3,6 +3,7 @@
 
 #include "onnx/onnx_known.h"
 #include "onnx/onnx_match.h"
+#include "onnx/onnx_strict.h"
 
 #define FROM(op, domain, least, most, reader) extern lm_onnx_read_fn lm_onnx_from_##reader;
 #include "onnx/onnx.def"
@@ -212,14 +213,35 @@ check_text(struct lm_onnx_reading *r, const struct lm_onnx_node *node, struct lo
 	return 0;
 }
 
+/* The last opset of its domain that is known, also for what is read as a part of a whole. */
 static int
-check_texts(struct lm_onnx_reading *r, struct loom_error *err)
+check_opset(struct lm_onnx_reading *r, const struct lm_onnx_node *node, struct loom_error *err)
 {
+	int64_t opset = lm_onnx_opset(r, node->domain);
+	int most = 0;
 	size_t i;
 
-	for (i = 0; i < r->from->n_nodes; i++)
-		if (!r->done[i] && check_text(r, &r->from->nodes[i], err) < 0)
+	for (i = 0; i < ROWS; i++)
+		if (strcmp(table[i].domain, node->domain) == 0 && table[i].most > most)
+			most = table[i].most;
+	return most > 0 && opset > most
+	    ? lm_onnx_refuse(r, node, err, "opsets are known up to %d", most)
+	    : 0;
+}
+
+static int
+check_nodes(struct lm_onnx_reading *r, struct loom_error *err)
+{
+	const struct lm_onnx_node *node;
+	size_t i;
+
+	for (i = 0; i < r->from->n_nodes; i++) {
+		node = &r->from->nodes[i];
+		if (!r->done[i] &&
+		    (check_text(r, node, err) < 0 || check_opset(r, node, err) < 0 ||
+			lm_onnx_check_attributes(r, node, err) < 0))
 			return -1;
+	}
 	return 0;
 }
 
@@ -284,14 +306,16 @@ read_all(struct lm_onnx_reading *r, struct loom_error *err)
 	r->done = lm_arena_alloc(&r->arena, r->from->n_nodes + 1, 1, err);
 	if (r->done == NULL || lm_onnx_know_all(r, err) < 0 ||
 	    output_names(r, &outputs, &n, err) < 0 || lm_onnx_find_wanted(r, outputs, n, err) < 0 ||
-	    check_texts(r, err) < 0 || lm_onnx_know_users(r, outputs, n, err) < 0 ||
+	    check_nodes(r, err) < 0 || lm_onnx_know_users(r, outputs, n, err) < 0 ||
 	    lm_onnx_read_inputs(r, err) < 0 || lm_onnx_match(r, err) < 0 ||
 	    lm_onnx_read_nodes(r, err) < 0)
 		return -1;
 	for (i = 0; i < n; i++)
 		if (make_output(r, outputs[i], err) < 0)
 			return -1;
-	return lm_onnx_drop_dead(r, err) < 0 ? -1 : lm_onnx_tie(r, err);
+	if (lm_onnx_check_declared(r, err) < 0 || lm_onnx_drop_dead(r, err) < 0)
+		return -1;
+	return lm_onnx_tie(r, err);
 }
 
 int
@@ -309,5 +333,7 @@ lm_onnx_import(struct loom_model *m, struct lm_source *source, struct loom_error
 	if (rc == 0)
 		rc = read_all(&r, err);
 	lm_arena_release(&r.arena);
+	if (rc < 0)
+		lm_onnx_say_cut(m, source, err);
 	return rc;
 }

@@ -5,18 +5,6 @@
 
 #include "onnx/onnx_known.h"
 
-const char *
-lm_onnx_type_name(int type)
-{
-	static const char *const names[] = { "of no type", "float32", "uint8", "int8", "uint16",
-		"int16", "int32", "int64", "string", "bool", "float16", "float64", "uint32",
-		"uint64", "complex64", "complex128", "bfloat16" };
-
-	return type > 0 && type < (int)(sizeof(names) / sizeof(*names))
-	    ? names[type]
-	    : "of a type that is not read";
-}
-
 /* Names of extents, in the order in which they appear. */
 struct naming {
 	struct lm_onnx_reading *r;

@@ -51,8 +51,6 @@ int lm_onnx_constant_node(struct lm_onnx_reading *, struct lm_onnx_known *, stru
 
 /* ---- onnx_inputs.c ---- */
 
-/* "float16": a type of theirs, for messages. */
-const char *lm_onnx_type_name(int type);
 /* The inputs of the network, those alone that are wanted; begins the trials. */
 int lm_onnx_read_inputs(struct lm_onnx_reading *, struct loom_error *) LOOM_MUST_CHECK;
 

@@ -172,7 +172,7 @@ set_value(struct lm_onnx_proposal *p, const char *value, struct loom_error *err)
 static int
 set_mode(struct lm_onnx_proposal *p, const struct lm_onnx_node *at)
 {
-	static const char *const modes[] = { "constant", "reflect", "edge", NULL };
+	static const char *const modes[] = { "constant", "reflect", "edge", "wrap", NULL };
 	struct loom_error quiet = { 0 };
 	const char *mode;
 

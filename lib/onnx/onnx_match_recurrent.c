@@ -13,6 +13,7 @@ struct middle {
 	const struct lm_onnx_node *at;
 	const char *order;
 	uint64_t hidden, in;
+	int lengths; /* samples have their own */
 };
 
 static int
@@ -144,6 +145,8 @@ find_input(const struct middle *m)
 	struct loom_error quiet = { 0 };
 	int64_t rank = 3;
 
+	if (m->lengths && is(first, "ReverseSequence"))
+		first = lm_onnx_before(f, first, 0, NULL);
 	if (!is(first, "Unsqueeze") && !is(first, "Transpose"))
 		return 0;
 	m->p->in[0] = lm_onnx_arg(first, 0);
@@ -180,6 +183,43 @@ find_state(const struct middle *m, size_t input)
 	return 1;
 }
 
+/* The lengths, behind Cast, and Reshape where samples are not one axis. */
+static int
+find_lengths(const struct middle *m)
+{
+	const struct lm_onnx_node *cast = lm_onnx_before(m->p->file, m->at, LENGTHS, "Cast");
+	size_t input = lm_recurrent_lengths(m->p->node);
+
+	if (!m->lengths)
+		return 1;
+	if (cast != NULL && m->p->rank[0] != 3)
+		cast = lm_onnx_before(m->p->file, cast, 0, "Reshape");
+	if (cast == NULL)
+		return 0;
+	m->p->in[input] = lm_onnx_arg(cast, 0);
+	m->p->n_in = input + 1;
+	return 1;
+}
+
+/* A state before axes are taken away: where samples have lengths, it is chosen. */
+static const char *
+state_of(const struct middle *m, size_t k)
+{
+	const struct lm_onnx_matching *f = m->p->file;
+	const struct lm_onnx_node *n;
+
+	if (!m->lengths)
+		return m->at->out[k];
+	if (k == LM_H_N) {
+		n = lm_onnx_read_by(f, lm_onnx_result(m->at), "GatherElements");
+		n = n != NULL ? lm_onnx_read_by(f, lm_onnx_result(n), "Squeeze") : NULL;
+		n = n != NULL ? lm_onnx_read_by(f, lm_onnx_result(n), "Where") : NULL;
+	} else {
+		n = lm_onnx_read_by(f, m->at->out[k], "Where");
+	}
+	return n != NULL ? lm_onnx_result(n) : "";
+}
+
 static int
 find_states_out(const struct middle *m)
 {
@@ -187,7 +227,7 @@ find_states_out(const struct middle *m)
 	size_t k;
 
 	for (k = LM_H_N; k < m->at->n_out; k++) {
-		after = lm_onnx_read_by(m->p->file, m->at->out[k],
+		after = lm_onnx_read_by(m->p->file, state_of(m, k),
 		    m->p->rank[0] > 3 ? "Reshape" : "Squeeze");
 		if (after == NULL)
 			return 0;
@@ -197,12 +237,29 @@ find_states_out(const struct middle *m)
 	return 1;
 }
 
+/* The sequence in time, with what stands behind the samples' ends; NULL: none has an end of its own. */
+static const struct lm_onnx_node *
+find_filled(const struct middle *m)
+{
+	const struct lm_onnx_matching *f = m->p->file;
+	static const char *const back[] = { "Squeeze", "ReverseSequence", "Unsqueeze" };
+	const struct lm_onnx_node *n = m->at;
+	size_t i;
+
+	if (!m->lengths)
+		return n;
+	for (i = 0; i < 3 && m->p->node->param[LM_DIRECTION].i == LM_BACKWARD && n != NULL; i++)
+		n = lm_onnx_read_by(f, lm_onnx_result(n), back[i]);
+	return n != NULL ? lm_onnx_read_by(f, lm_onnx_result(n), "Where") : NULL;
+}
+
 static int
 find_output(const struct middle *m)
 {
 	const struct lm_onnx_matching *f = m->p->file;
-	const struct lm_onnx_node *n = lm_onnx_read_by(f, lm_onnx_result(m->at), NULL);
+	const struct lm_onnx_node *n = find_filled(m);
 
+	n = n != NULL ? lm_onnx_read_by(f, lm_onnx_result(n), NULL) : NULL;
 	m->p->node->param[LM_ORDER].i = is(n, "Slice");
 	if (is(n, "Slice"))
 		n = lm_onnx_read_by(f, lm_onnx_result(n), NULL);
@@ -309,7 +366,7 @@ static int
 propose(struct lm_onnx_proposal *p, const struct lm_onnx_node *at, const char *order, int foreign,
     struct loom_error *err)
 {
-	struct middle m = { p, at, order, 0, 0 };
+	struct middle m = { .p = p, .at = at, .order = order };
 	struct loom_error quiet = { 0 };
 	const char *direction;
 	size_t k;
@@ -318,7 +375,10 @@ propose(struct lm_onnx_proposal *p, const struct lm_onnx_node *at, const char *o
 	if (at->n_in <= R || at->n_out == 0 ||
 	    lm_onnx_text(at, "direction", "forward", &direction, &quiet) < 0)
 		return 0;
-	p->node->param[LM_DIRECTION].i = strcmp(direction, "reverse") == 0;
+	m.lengths = lm_onnx_arg(at, LENGTHS)[0] != '\0';
+	p->node->param[LM_DIRECTION].i = m.lengths
+	    ? is(lm_onnx_before(p->file, at, X, NULL), "ReverseSequence")
+	    : strcmp(direction, "reverse") == 0;
 	r = put_weights(&m, err);
 	if (r != 1)
 		return r;
@@ -330,7 +390,7 @@ propose(struct lm_onnx_proposal *p, const struct lm_onnx_node *at, const char *o
 	for (k = LM_H0; k < lm_recurrent_lengths(p->node); k++)
 		if (!find_state(&m, k))
 			return 0;
-	return find_output(&m);
+	return find_lengths(&m) ? find_output(&m) : 0;
 }
 
 static int

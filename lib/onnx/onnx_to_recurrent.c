@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "onnx/onnx_to.h"
+#include "onnx/onnx_lengths.h"
 #include "layer/recurrent.h"
 
 #define TO(op) \
@@ -18,9 +18,17 @@ struct frame {
 	struct lm_onnx_writing *w;
 	const struct lm_node *n;
 	struct loom_error *err;
-	int rank;	   /* of the sequence: [..., s, i] */
-	const char *order; /* our gates in the operator's order */
+	int rank;			       /* of the sequence: [..., s, i] */
+	const char *order;		       /* our gates in the operator's order */
+	const struct lm_onnx_lengths *lengths; /* NULL: all samples are as long as the sequence */
+	const char *state[2];		       /* [1, sample, h] that steps begin with; "": zeros */
 };
+
+static int
+is_backward(const struct frame *f)
+{
+	return f->n->param[LM_DIRECTION].i == LM_BACKWARD;
+}
 
 /* ---- what surrounds it ---- */
 
@@ -293,50 +301,85 @@ walk(const struct frame *f, const char *op, const char *const *in, const char **
 	if (made == NULL ||
 	    lm_onnx_add_int(f->w->to, made, "hidden_size", f->n->param[LM_HIDDEN].i, f->err) < 0)
 		return NULL;
-	if (f->n->param[LM_DIRECTION].i == LM_BACKWARD &&
+	if (is_backward(f) && f->lengths == NULL &&
 	    lm_onnx_add_string(f->w->to, made, "direction", "reverse", f->err) < 0)
 		return NULL;
 	return made;
 }
 
-/* Behind a sample's length ours keep its state, ONNX has zeros. */
+/* Does it go from each sample's own end to its own? */
 static int
-refuse(const struct frame *f)
+has_lengths(const struct lm_node *n)
 {
-	size_t lengths = lm_recurrent_lengths(f->n);
+	size_t lengths = lm_recurrent_lengths(n);
 
-	if (lengths < f->n->n_in && f->n->in[lengths] != LM_ABSENT)
-		return lm_fail(f->err, LOOM_EUNSUPPORTED,
-		    "node %s (%s): samples of several lengths, behind which onnx has zeros and this "
-		    "operation the last state",
-		    f->n->name, f->n->op->name);
-	if (f->rank < 2)
-		return lm_fail(f->err, LOOM_EUNSUPPORTED,
-		    "node %s (%s): onnx wants to know how many axes its input has", f->n->name,
-		    f->n->op->name);
-	return 0;
+	return lengths < n->n_in && n->in[lengths] != LM_ABSENT;
+}
+
+/* What the operator makes with lengths: as ours have it, in time and [1, sample, h]. */
+static int
+settle(const struct frame *f, const char **out)
+{
+	const char *y = out[LM_Y], *h = NULL;
+
+	if (is_backward(f)) {
+		y = lm_onnx_lengths_turned(f->lengths, "turned",
+		    axes(f, "alone", "Squeeze", y, 1, 1));
+		y = axes(f, "directed", "Unsqueeze", y, 1, 1);
+	}
+	if (!is_backward(f) || f->n->n_out > LM_H_N)
+		h = lm_onnx_lengths_state(f->lengths, "h_n.state",
+		    lm_onnx_lengths_last(f->lengths, out[LM_Y]), f->state[0]);
+	if (f->n->n_out > LM_H_N && h == NULL)
+		return -1;
+	out[LM_Y] = lm_onnx_lengths_filled(f->lengths, y, is_backward(f) ? f->state[0] : h);
+	if (f->n->n_out > LM_H_N)
+		out[LM_H_N] = h;
+	if (f->n->n_out > LM_C_N)
+		out[LM_C_N] = lm_onnx_lengths_state(f->lengths, "c_n.state", out[LM_C_N],
+		    f->state[1]);
+	return out[LM_Y] != NULL ? 0 : -1;
+}
+
+/* The inputs; those that are not given are "". */
+static void
+inputs(struct frame *f, const char *in[ONNX_INPUTS])
+{
+	in[0] = in_time(f);
+	if (f->lengths != NULL && is_backward(f))
+		in[0] = lm_onnx_lengths_turned(f->lengths, "own", in[0]);
+	in[1] = matrices(f, LM_GATE_W, "W");
+	in[2] = matrices(f, LM_GATE_U, "R");
+	in[3] = biases(f);
+	in[4] = f->lengths != NULL ? lm_onnx_lengths_narrow(f->lengths) : "";
+	in[5] = f->state[0] = state_in(f, LM_H0, "h_0");
+	in[6] = f->state[1] = state_in(f, LM_C0, "c_0");
 }
 
 static int
 write(struct lm_onnx_writing *w, const struct lm_node *n, const char *op, const char *order,
     int (*more)(const struct frame *, struct lm_onnx_node *), struct loom_error *err)
 {
-	struct frame f = { w, n, err, lm_onnx_input_rank(w, n, LM_SEQ), order };
+	struct frame f = { .w = w, .n = n, .err = err, .order = order };
+	struct lm_onnx_lengths lengths = { .w = w, .n = n, .err = err };
 	const char *in[ONNX_INPUTS], *out[3];
 	struct lm_onnx_node *made;
 	size_t k;
 
-	if (refuse(&f) < 0)
-		return -1;
-	in[0] = in_time(&f);
-	in[1] = matrices(&f, LM_GATE_W, "W");
-	in[2] = matrices(&f, LM_GATE_U, "R");
-	in[3] = biases(&f);
-	in[4] = "";
-	in[5] = state_in(&f, LM_H0, "h_0");
-	in[6] = state_in(&f, LM_C0, "c_0");
+	f.rank = lm_onnx_input_rank(w, n, LM_SEQ);
+	if (f.rank < 2)
+		return lm_fail(err, LOOM_EUNSUPPORTED,
+		    "node %s (%s): onnx wants to know how many axes its input has", n->name,
+		    n->op->name);
+	if (has_lengths(n)) {
+		f.lengths = &lengths;
+		if (lm_onnx_lengths_begin(&lengths, f.rank) < 0)
+			return -1;
+	}
+	inputs(&f, in);
 	made = walk(&f, op, in, out);
-	if (made == NULL || (more != NULL && more(&f, made) < 0) || sequence_out(&f, out[LM_Y]) < 0)
+	if (made == NULL || (more != NULL && more(&f, made) < 0) ||
+	    (f.lengths != NULL && settle(&f, out) < 0) || sequence_out(&f, out[LM_Y]) < 0)
 		return -1;
 	for (k = LM_H_N; k < n->n_out; k++)
 		if (state_out(&f, k, out[k]) < 0)

@@ -75,15 +75,17 @@ LM_ONNX_WRITER(resize)
 enum { AXES, LOW, HIGH, PAD_MODE, VALUE };
 enum { CONSTANT, REFLECT, REPLICATE, CIRCULAR };
 
-/* Is each axis named as one from the front, in order, for something? */
+/* Do places of all axes, whose number is known, tell which were named: from the front, in order, for something? */
 static int
-is_plain(const struct lm_node *n)
+is_plain(const struct lm_onnx_writing *w, const struct lm_node *n)
 {
 	const union lm_value *p = n->param;
 	const struct lm_dim *low = p[LOW].dims.dim, *high = p[HIGH].dims.dim;
 	int64_t before = -1;
 	size_t i;
 
+	if (lm_onnx_input_rank(w, n, 0) <= 0)
+		return 0;
 	for (i = 0; i < p[AXES].dims.n; i++) {
 		if (p[AXES].dims.dim[i].value <= before ||
 		    (low[i].text == NULL && low[i].value == 0 && high[i].text == NULL &&
@@ -152,27 +154,6 @@ scattered_pads(struct lm_onnx_writing *w, const struct lm_node *n, const char *x
 	return at != NULL && lm_onnx_add_int(w->to, at, "axis", 0, err) == 0 ? at->out[0] : NULL;
 }
 
-/* From opset 18 on the axes are an input. */
-static const char *
-listed_pads(struct lm_onnx_writing *w, const struct lm_node *n, struct loom_error *err)
-{
-	const union lm_value *p = n->param;
-	struct lm_dim pads[2 * LOOM_RANK];
-	const struct lm_dims both = { 2 * p[LOW].dims.n, pads };
-	size_t i;
-
-	if (both.n > 2 * LOOM_RANK) {
-		(void)lm_fail(err, LOOM_EFORMAT, "node %s (%s): axes has %zu entries", n->name,
-		    n->op->name, p[AXES].dims.n);
-		return NULL;
-	}
-	for (i = 0; i < p[LOW].dims.n; i++) {
-		pads[i] = p[LOW].dims.dim[i];
-		pads[p[LOW].dims.n + i] = p[HIGH].dims.dim[i];
-	}
-	return lm_onnx_dims(w, n, "pads", &both, err);
-}
-
 /* Of the type that x has; "" where it is the operator's own, 0. */
 static const char *
 filling(struct lm_onnx_writing *w, const struct lm_node *n, struct loom_error *err)
@@ -195,15 +176,13 @@ filling(struct lm_onnx_writing *w, const struct lm_node *n, struct loom_error *e
 	return name;
 }
 
+/* Of all axes in any opset: on listed ones, an input since opset 18, optimisations of ONNX Runtime fail. */
 static const char *
 pads_of(struct lm_onnx_writing *w, const struct lm_node *n, const char *x, struct loom_error *err)
 {
-	int rank = lm_onnx_input_rank(w, n, 0);
-
-	if (w->opset >= 18)
-		return listed_pads(w, n, err);
-	return rank > 0 && is_plain(n) ? all_pads(w, n, (unsigned)rank, err)
-				       : scattered_pads(w, n, x, err);
+	if (is_plain(w, n))
+		return all_pads(w, n, (unsigned)lm_onnx_input_rank(w, n, 0), err);
+	return scattered_pads(w, n, x, err);
 }
 
 /* ---- circular ---- */
@@ -271,9 +250,9 @@ write_circular(struct lm_onnx_writing *w, const struct lm_node *n, struct loom_e
 LM_ONNX_WRITER(pad)
 {
 	static const char *const modes[] = { "constant", "reflect", "edge", "wrap" };
-	const char *in[4] = { lm_onnx_input(w, n, 0), NULL, NULL, NULL };
+	const char *in[3] = { lm_onnx_input(w, n, 0), NULL, NULL };
 	int64_t mode = n->param[PAD_MODE].i;
-	size_t n_in = w->opset >= 18 ? 4 : 3;
+	size_t n_in = 3;
 	struct lm_onnx_node *at;
 
 	if (mode == CIRCULAR && tells_pads(n))
@@ -284,9 +263,7 @@ LM_ONNX_WRITER(pad)
 		    n->name, n->op->name, (long long)w->opset);
 	in[1] = pads_of(w, n, in[0], err);
 	in[2] = filling(w, n, err);
-	if (w->opset >= 18)
-		in[3] = lm_onnx_param_list(w, n, AXES, err);
-	else if (in[2] != NULL && in[2][0] == '\0')
+	if (in[2] != NULL && in[2][0] == '\0')
 		n_in = 2;
 	at = lm_onnx_last(w, n, "Pad", n_in, in, err);
 	return at != NULL ? lm_onnx_add_string(w->to, at, "mode", modes[mode], err) : -1;

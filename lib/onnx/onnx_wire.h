@@ -50,8 +50,6 @@ int lm_onnx_wire_node(struct lm_onnx_wire *, const struct lm_message *, const st
     struct loom_error *) LOOM_MUST_CHECK;
 int lm_onnx_wire_value(struct lm_onnx_wire *, const struct lm_message *, const struct lm_field *,
     struct lm_onnx_value **list, size_t *n, struct loom_error *) LOOM_MUST_CHECK;
-/* What a type is called, of those too that are not read. */
-const char *lm_onnx_wire_type(int64_t type);
 /* Names, order and types of a whole graph. */
 int lm_onnx_wire_check(struct lm_onnx_wire *, struct loom_error *) LOOM_MUST_CHECK;
 

@@ -73,7 +73,7 @@ make_inputs(struct check *c, struct loom_error *err)
 			    lm_shown(shown, v->name));
 		if (v->type != 0 && lm_onnx_dtype(v->type) == NULL)
 			return lm_fail(err, LOOM_EUNSUPPORTED, "input %s: type %d (%s) is not read",
-			    lm_shown(shown, v->name), v->type, lm_onnx_wire_type(v->type));
+			    lm_shown(shown, v->name), v->type, lm_onnx_type_name(v->type));
 		if (make(c, "input: ", v->name, err) < 0)
 			return -1;
 	}
@@ -141,7 +141,7 @@ check_output(struct check *c, const struct lm_onnx_value *v, struct loom_error *
 	if (v->type != 0 && lm_onnx_dtype(v->type) == NULL)
 		return lm_fail(err, LOOM_EUNSUPPORTED,
 		    "output %s: type %d (%s) is not read: name what is wanted instead (--outputs)",
-		    lm_shown(shown, v->name), v->type, lm_onnx_wire_type(v->type));
+		    lm_shown(shown, v->name), v->type, lm_onnx_type_name(v->type));
 	return 0;
 }
 

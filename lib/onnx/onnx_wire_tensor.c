@@ -8,19 +8,6 @@
 
 enum { RAW = 9, STRINGS = 6, EXTERNAL = 13 }; /* fields that hold values, or lead to them */
 
-static const char *const type_names[] = { "undefined", "float32", "uint8", "int8", "uint16",
-	"int16", "int32", "int64", "string", "bool", "float16", "float64", "uint32", "uint64",
-	"complex64", "complex128", "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2",
-	"float8e5m2fnuz", "uint4", "int4", "float4e2m1", "float8e8m0", "uint2", "int2" };
-
-enum { TYPES = sizeof(type_names) / sizeof(*type_names) };
-
-const char *
-lm_onnx_wire_type(int64_t type)
-{
-	return type >= 0 && type < TYPES ? type_names[type] : "unknown";
-}
-
 struct parts {
 	struct lm_onnx_tensor *tensor;
 	int64_t type, elsewhere, dims[LM_ONNX_RANK];
@@ -215,14 +202,15 @@ settle_type(const struct lm_onnx_wire *w, struct parts *p, const char *head, str
 {
 	int text = p->type == LM_ONNX_STRING && w->owner->how.n_outputs > 0;
 
-	if (p->type > 0 && p->type < TYPES && (text || lm_onnx_dtype((int)p->type) != NULL)) {
+	if (p->type > 0 && p->type <= LM_ONNX_BFLOAT16 &&
+	    (text || lm_onnx_dtype((int)p->type) != NULL)) {
 		p->tensor->type = (int)p->type;
 		return 0;
 	}
 	return lm_fail(err, LOOM_EUNSUPPORTED,
 	    "%stype %jd (%s), expected float16 to float64, bfloat16, int8 to int64, "
 	    "uint8 to uint64 or bool",
-	    head, (intmax_t)p->type, lm_onnx_wire_type(p->type));
+	    head, (intmax_t)p->type, lm_onnx_type_name(p->type));
 }
 
 static int
@@ -419,7 +407,7 @@ settle_typed(struct lm_onnx_wire *w, const struct lm_message *m, const struct lm
 
 	if (p->holds != expected)
 		return lm_fail(err, LOOM_EFORMAT, "%s%s in %s, expected raw_data or %s", head,
-		    lm_onnx_wire_type(t->type), field_name(p->holds), field_name(expected));
+		    lm_onnx_type_name(t->type), field_name(p->holds), field_name(expected));
 	if (p->entries != t->count)
 		return lm_fail(err, LOOM_EFORMAT, "%s%ju values in %s, its shape has %ju", head,
 		    (uintmax_t)p->entries, field_name(expected), (uintmax_t)t->count);

@@ -68,6 +68,80 @@ Try 'loom-export --help'." ]
 	[ ! -e x ]
 }
 
+@test "export: an option that the format does not take is refused, with those that do" {
+	local option
+	for option in 'onnx|tokenizer|x|gguf, huggingface take it' 'npz|tokenizer|x|gguf, huggingface take it' \
+		'safetensors|opset|17|onnx takes it' 'gguf|opset|23|onnx takes it'; do
+		IFS='|' read -r format name value which <<<"$option"
+		run --separate-stderr -2 loom-export -f "$format" "--$name" "$value" -o x "$net"
+		[ "$stderr" = "loom-export: --$name is no option of $format: $which" ]
+		[ ! -e x ]
+	done
+}
+
+@test "import: an option that the file's format does not take is refused, with those that do" {
+	local option
+	for option in '--outputs y|onnx takes it' '--data-dir .|onnx, shards take it' \
+		'--allow-subdirs|onnx, huggingface, shards take it' '--follow-symlinks|onnx, huggingface, shards take it' \
+		'--allow-hardlinks|onnx, huggingface, shards take it' "--template $net|npz, safetensors, shards take it"; do
+		# shellcheck disable=SC2086
+		run --separate-stderr -2 loom-import ${option%|*} -o x "$net"
+		[ "$stderr" = "loom-import: $net: $(cut -d ' ' -f 1 <<<"${option%|*}") is no option of entity: ${option#*|}" ]
+		[ ! -e x ]
+	done
+}
+
+@test "import: a graph takes no more memory than it may" {
+	"$PYTHON" - <<-'PY' >net.stream
+		import json
+		nodes = 40000
+		print(json.dumps({"loom_stream": 2, "planet": "test", "model": "m", "mode": "eval", "nodes": nodes, "bytes": 0,
+		                  "inputs": [{"name": "x", "dtype": "float32", "shape": [2]}], "outputs": [f"n{nodes - 1}"]}))
+		for i in range(nodes):
+		    print(json.dumps({"name": f"n{i}", "op": "relu", "in": [f"n{i - 1}" if i else "x"], "params": {}, "tensors": []}))
+		print(json.dumps({"end": True, "bytes": 0}))
+	PY
+	loom-stream -o net.entity net.stream
+	run --separate-stderr -3 loom-import -m 16 -o out.entity net.entity
+	[ "$stderr" = "loom-import: net.entity: needs more than 16777216 bytes of memory besides its weights (--max-memory)" ]
+	[ ! -e out.entity ]
+	loom-import -m 4096 -o out.entity net.entity
+	same out.entity net.entity
+}
+
+@test "export: a limit on the size of files is status 4, a signal leaves nothing" {
+	"$PYTHON" "$TOP/test/cmd/net.py" stream "[{\"w\": [$(printf '[%s1],' "$(printf '1,%.0s' {1..4000})")[$(printf '1,%.0s' {1..4000})1]]}]" |
+		loom-stream -o net.entity
+	mkdir limited
+	for format in safetensors npz onnx gguf; do
+		run --separate-stderr -4 bash -c 'ulimit -f 8; exec loom-export -f "$1" -o "limited/net.$1" net.entity' - "$format"
+		[ "${stderr_lines[-1]}" = "loom-export: limited/net.$format: cannot write it: File too large" ]
+		[ "$(ls -A limited)" = "" ]
+	done
+	# The engine waits; what was written stands beside the output meanwhile.
+	mkdir bin ended
+	printf '#!/bin/sh\necho "$$" >pid\nexec sleep 60\n' >bin/engine
+	chmod +x bin/engine
+	for signal in HUP INT QUIT TERM XCPU; do
+		rm -f pid
+		mkdir temporary
+		# A script starts what is in the background deaf to interrupts.
+		TMPDIR=$PWD/temporary LOOM_PYTHON=$PWD/bin/engine env --default-signal=INT,QUIT \
+			loom-export -f onnx --verify-with waiting -o ended/net.onnx net.entity &
+		for _ in {1..200}; do
+			[ ! -s pid ] || break
+			sleep 0.05
+		done
+		[ "$(ls -A ended)" != "" ]
+		kill -"$signal" $!
+		! wait $!
+		[ "$(ls -A ended)" = "" ]
+		rmdir temporary
+		state=$(sed 's/.*) //; s/ .*//' "/proc/$(cat pid)/stat" 2>/dev/null) || state=gone
+		case $state in Z | gone) ;; *) sleep 0.5 && ! grep -q sleep "/proc/$(cat pid)/comm" ;; esac
+	done
+}
+
 @test "export: nothing is left where the output cannot be, or the model is none" {
 	mkdir -p in/there
 	printf 'no network' >in/bad

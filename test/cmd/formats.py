@@ -68,6 +68,21 @@ def decoder(place):
         "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "byte_fallback": False}})
 
 
+def placed(stream):
+    """The stream, each of its weights being a whole array of a state dict."""
+    head, rest = stream.split(b"\n", 1)
+    lines = [head]
+    for _ in range(json.loads(head)["nodes"]):
+        line, rest = rest.split(b"\n", 1)
+        node = json.loads(line)
+        for t in node["tensors"]:
+            strides = [int(np.prod(t["shape"][axis + 1:])) for axis in range(len(t["shape"]))]
+            t |= {"source": f"{node['name']}.{t['slot']}",
+                  "layout": {"shape": t["shape"], "first": 0, "strides": strides}}
+        lines.append(json.dumps(node).encode())
+    return b"\n".join([*lines, rest])
+
+
 def dense(path):
     """Three layers of random weights, by way of a layer stream."""
     draw = np.random.default_rng(3)
@@ -77,7 +92,7 @@ def dense(path):
     made = subprocess.run([sys.executable, os.path.join(here, "net.py"), "stream", "-"],
                           input=json.dumps(words).encode(), capture_output=True, check=True)
     with open(path, "wb") as out:
-        out.write(subprocess.run(["loom-stream"], input=made.stdout, capture_output=True, check=True).stdout)
+        out.write(subprocess.run(["loom-stream"], input=placed(made.stdout), capture_output=True, check=True).stdout)
 
 
 class Samples:
@@ -102,9 +117,14 @@ def tokenizer(network, form):
     return ["-T", "decoder.hf"] if network == "decoder" and form in ("gguf", "huggingface") else []
 
 
-def facts(path, network):
+def template(network, form):
+    """What a file that holds weights alone is read with."""
+    return ["-t", f"{network}.entity"] if form == "torch" else []
+
+
+def facts(path, network, form):
     """The bits that a file's network computes, and the digests of its weights in their order."""
-    good("loom-import", "-o", "read.entity", path)
+    good("loom-import", *template(network, form), "-o", "read.entity", path)
     hashes = good("loom-infer", "-H", "-m", "read.entity", f"{network}.npy").split()[0]
     dump = json.loads(good("entity-dump", "--json", "read.entity"))
     return hashes, [t.get("sha256") for node in dump["nodes"] for t in node.get("tensors", []) if "sha256" in t]
@@ -115,14 +135,14 @@ def verdict(samples, network, options, before, after, changed):
     result = f"result.{after}"
     subprocess.run(["rm", "-rf", result], check=True)
     if after == "entity":
-        done = run("loom-import", "-o", result, source)
+        done = run("loom-import", *template(network, before), "-o", result, source)
     else:
         done = run("loom-export", "-f", after, *options, *tokenizer(network, after), "-o", result, source)
     if done.returncode == 3:
         return "refused"
     if done.returncode != 0:
         return f"status {done.returncode}: {done.stderr.decode()}"
-    if facts(result, network) == facts(source, network):
+    if facts(result, network, after) == facts(source, network, before):
         return "exact"
     changed.extend(line for line in done.stderr.decode().splitlines() if "values change" in line)
     return "lossy" if changed else "lossy, but nothing was said"

@@ -216,6 +216,8 @@ def tokenizer(kind, folder):
             {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]}),
         "no-begin": lambda: config.update(add_bos_token=False),
         "no-context": model.clear,
+        "letters": lambda: [vocab.pop("th"), vocab.pop("the"), root["added_tokens"].clear(),
+                            root["model"]["merges"].clear(), config.clear(), model.clear()],
     }
     changes.get(kind, lambda: None)()
     os.makedirs(folder, exist_ok=True)
@@ -224,5 +226,18 @@ def tokenizer(kind, folder):
             json.dump(value, out)
 
 
+def forget(path):
+    """A checkpoint without what is known beside its network."""
+    with open(path, "rb") as file:
+        whole = file.read()
+    size = struct.unpack_from("<Q", whole, 12)[0]
+    header = json.loads(whole[20:20 + size])
+    del header["bridge"]["info"]["decoder"]
+    header = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    with open(path, "wb") as out:
+        out.write(whole[:12] + struct.pack("<Q", len(header)) + header + whole[20 + size:])
+
+
 if __name__ == "__main__":
-    {"make": make, "tokenizer": tokenizer, "show": show, "change": change, "flip": flip, "split": split}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "tokenizer": tokenizer, "show": show, "change": change, "flip": flip, "split": split,
+     "forget": forget}[sys.argv[1]](*sys.argv[2:])

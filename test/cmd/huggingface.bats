@@ -52,8 +52,7 @@ sums() {
 @test "huggingface: out and in again is the same checkpoint, and out again the same directory" {
 	loom-import -o add.entity "$ADD"
 	loom-export -f huggingface -o out add.entity 2>err
-	[ "$(tail -n 1 err)" = "loom-export: out: reads back identically here" ]
-	[ "$(head -n 1 err)" = "loom-export: no config.json beside a tokenizer says how many positions the network was made for: 2048 is written" ]
+	[ "$(cat err)" = "loom-export: out: reads back identically here" ]
 	[ "$(ls out)" = "config.json
 model.safetensors" ]
 	loom-import -o again.entity out
@@ -61,6 +60,46 @@ model.safetensors" ]
 	loom-export -f huggingface -o once-more again.entity
 	same out/config.json once-more/config.json
 	same out/model.safetensors once-more/model.safetensors
+}
+
+# facts FOLDER: what its config.json says beside the network.
+facts() { grep '_token_id\|max_position' "$1/config.json" | tr -d ' \n'; }
+
+@test "huggingface: positions and special tokens travel through a checkpoint and GGUF" {
+	local known='"bos_token_id":1,"eos_token_id":[2,3],"max_position_embeddings":48,"pad_token_id":4,'
+	cp -r "$ADD" in
+	sed -i 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 48/; /_token_id"/d; s/^{/{\n"pad_token_id": 4, "bos_token_id": 1, "eos_token_id": [2, 3],/' in/config.json
+	loom-import -o add.entity in
+	loom-export -f huggingface -o out add.entity
+	[ "$(facts out)" = "$known" ]
+	# Of several that end a text GGUF holds the first; what a tokenizer says goes before what the model does.
+	python3 "$TOP/test/cmd/ggufs.py" tokenizer letters tok
+	loom-export -f gguf -T tok -o add.gguf add.entity 2>err
+	[ "$(cat err)" = "loom-export: add.gguf: reads back identically here" ]
+	python3 "$TOP/test/cmd/ggufs.py" show add.gguf | grep -v '^loom' | grep 'context_length\|_token_id' >found
+	same found - <<-'END'
+		tokenizer.ggml.bos_token_id 4 1
+		tokenizer.ggml.eos_token_id 4 2
+		tokenizer.ggml.padding_token_id 4 4
+		llama.context_length 4 48
+	END
+	loom-import -o again.entity add.gguf
+	loom-export -f huggingface -o again again.entity
+	[ "$(facts again)" = "$known" ]
+	# As another tool changes them.
+	python3 "$TOP/test/cmd/ggufs.py" change add.gguf tokenizer.ggml.eos_token_id 5
+	loom-export -f huggingface -o changed add.gguf
+	[ "$(facts changed)" = '"bos_token_id":1,"eos_token_id":5,"max_position_embeddings":48,"pad_token_id":4,' ]
+}
+
+@test "huggingface: where nothing says for how many positions a network was made, a line says so" {
+	loom-import -o add.entity "$ADD"
+	python3 "$TOP/test/cmd/ggufs.py" forget add.entity
+	run --separate-stderr -0 loom-export -f huggingface -o out add.entity
+	[ "${stderr_lines[0]}" = "loom-export: neither the model nor a config.json beside a tokenizer says how many positions the network was made for: 2048 is written" ]
+	[ "$(facts out)" = '"bos_token_id":null,"eos_token_id":null,"max_position_embeddings":2048,' ]
+	loom-import -o again.entity out
+	same add.entity again.entity
 }
 
 @test "huggingface: a change of config.json or of a weight is a change of the network" {
@@ -96,7 +135,7 @@ model.safetensors" ]
 	[ "$(ls out)" = file ]
 	rm -r out
 	cp -r "$ADD" add
-	import_fails 2 "add: is a directory that says what network it holds: --template is for files that do not" \
+	import_fails 2 "add: --template is no option of huggingface: npz, safetensors, shards take it" \
 		--template add.entity add
 	mkdir empty
 	import_fails 3 "empty: is a directory without a config.json: not a network that we read" empty

@@ -62,7 +62,7 @@ imported() {
 
 @test "producers: a graph ends where --outputs says, and what hangs on the rest is not read" {
 	run -3 --separate-stderr loom-import -o whole.entity "$MADE/skl2onnx.scaled.onnx"
-	[ "$stderr" = "loom-import: $MADE/skl2onnx.scaled.onnx: node LinearClassifier (ai.onnx.ml.LinearClassifier, opset 1): its labels are read: cut the graph at its probabilities with loom-import -O probability_tensor" ]
+	[ "$stderr" = "loom-import: $MADE/skl2onnx.scaled.onnx: node LinearClassifier (ai.onnx.ml.LinearClassifier, opset 1): its labels are read, which are no numbers of a network; what can be read: --outputs probabilities" ]
 	[ ! -e whole.entity ]
 	loom-import --outputs variable -o cut.entity "$MADE/skl2onnx.scaled.onnx"
 	entity-dump --json cut.entity | grep -o '"op":"[a-z]*"' >ops

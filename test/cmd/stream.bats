@@ -355,6 +355,21 @@ answers() {
 	loom-stream <<<"{\"bedrock\":\"dense\",\"payload\":$REQUEST}" | same y.entity -
 }
 
+@test "stream: a file may be named, one" {
+	stream >in
+	loom-stream <in >y.entity
+	loom-stream in </dev/null >z.entity
+	same y.entity z.entity
+	loom-stream - <in >z.entity
+	same y.entity z.entity
+	run --separate-stderr -4 loom-stream nowhere <in
+	[ "$stderr" = "loom-stream: nowhere: cannot open it: No such file or directory" ]
+	run --separate-stderr -2 loom-stream in -o none.entity
+	[ "${stderr_lines[0]}" = "usage: loom-stream [--keep-dtype] [--lower] [--no-progress] [--plain] [-o OUT] [FILE]" ]
+	[ "${stderr_lines[-1]}" = "Try 'loom-stream --help'." ]
+	[ ! -e none.entity ]
+}
+
 @test "stream: flags are read as the reference reads them" {
 	with=${REQUEST/\{/\{\"inputs\":[[1,2]],}
 	loom-stream -output y.entity <<<"$with" >run

@@ -280,7 +280,7 @@ def family(lib, name):
     run("loom-import", "-o", f"{name}.entity", f"{name}.gguf")
     run("loom-export", "-f", "gguf", "--tokenizer", "tok", "-o", f"{name}.out.gguf", f"{name}.entity")
     want, ours = reference(PROMPT), infer(f"{name}.entity", PROMPT)
-    theirs = llamacpp.Model(lib, f"{name}.out.gguf")
+    theirs = llamacpp.Model(f"{name}.out.gguf")
     most = max(1, np.abs(want).max())
     error, cached = np.abs(ours - want).max() / most, np.abs(theirs.logits(PROMPT) - ours).max() / most
     print(f"{name}: loom-infer against transformers {error:.1e}, llama.cpp against loom-infer {cached:.1e}, "
@@ -354,7 +354,7 @@ def smollm2(lib):
     if bad or len(found) != len(want):
         yield f"{len(bad)} tensors differ, {bad[:1]}"
     yield from tokens_kept(path, "smol.gguf")
-    theirs = llamacpp.Model(lib, "smol.gguf")
+    theirs = llamacpp.Model("smol.gguf")
     prompt = theirs.tokens("<|im_start|>user\nThe capital of France is")
     model = transformers.AutoModelForCausalLM.from_pretrained(".", gguf_file="smol.gguf", dtype="float32").eval()
 

@@ -1,7 +1,7 @@
 """All bedrocks and the ordinary networks as ONNX, in ONNX Runtime and OpenVINO, beside the planets' own exports.
 
 A row: the live network, its .entity, loom-export -f onnx, onnx.checker (full check), both engines against
-loom-infer within 1e-5 max(1, max|y|); the framework's own outputs against loom-infer; and what the framework's
+loom-infer within 1e-5 max(1, max|y|), ONNX Runtime both without optimisations and with those of its defaults; the framework's own outputs against loom-infer; and what the framework's
 own exporter makes of the live network, run by the same engines, against the framework's own outputs.  The
 table is build/interop/networks.txt.  In the first network of each kind one weight matrix of the ONNX file is
 spoilt, which must be seen.
@@ -31,12 +31,14 @@ BOUND = 1e-5
 LOOSEST = 1e-4
 OVER = ("pytorch/layernorm_4", "tensorflow/layernorm_4", "jax/layernorm_4", "tensorflow/resnet50")
 """Rows that magnify rounding, where engines miss BOUND as the framework itself does: they are named and do not count
-as passed, and must stay within twice the framework's own distance, and within LOOSEST."""
+as passed, and must stay within twice the framework's own distance, and within LOOSEST.  layernorm_4 norms values of
+about 1 that differ by 0.003: the mean, rounded to binary32, is all of it.  In resnet50 no node stands out: from 4e-7
+behind the first convolution the distance grows by a tenth with each of the 53."""
+OPTIMISED = "onnxruntime, optimised"
 PLANETS = ("pytorch", "tensorflow", "jax", "sklearn")
 TABLE = TREE / "build" / "interop" / "networks.txt"
-COLUMNS = ("network", "checker", "onnxruntime", "openvino", "native", "its own export", "onnxruntime", "openvino")
-REFUSED = {"tensorflow/gru_tagger": "samples of several lengths, behind which onnx has zeros"}
-"""Networks that loom-export refuses, each with words of its reason: others fail the suite."""
+COLUMNS = ("network", "checker", "onnxruntime", "optimised", "openvino", "native", "its own export", "onnxruntime", "openvino")
+ENGINES = ("onnxruntime", OPTIMISED, "openvino")
 
 
 def distance(found, wanted):
@@ -127,7 +129,7 @@ def ours(row, planet, obj, batches, folder):
         row["checker"] = "accepted"
     except Exception as error:  # it says in many ways what it dislikes
         row["checker"] = " ".join(str(error).split())[:160]
-    for engine in ("onnxruntime", "openvino"):
+    for engine in ENGINES:
         row[engine] = max(attempt(row, engine, path, given, wanted) for given, wanted in said)
     return path, *said[0], theirs[0]
 
@@ -135,7 +137,10 @@ def ours(row, planet, obj, batches, folder):
 def attempt(row, engine, path, given, wanted, key=None):
     """The distance of what an engine makes of a file; infinite, and said, where it cannot."""
     try:
-        found = list(runners.run(engine, path, given).values())
+        if engine == OPTIMISED:
+            found = list(runners.installed("onnxruntime").run(path, given, optimised=True).values())
+        else:
+            found = list(runners.run(engine, path, given).values())
         if row.get("own") == "skl2onnx" and key:
             # It makes one column of an MLPRegressor's several outputs.
             found = [a.reshape(b.shape) for a, b in zip(found, wanted)]
@@ -212,17 +217,15 @@ def bound(row):
 
 
 def shows(row):
-    """Whether a row that is as it should be counts: not one that was refused, is over the bound or shows nothing."""
-    return (passed(row) and "refused" not in row and not row.get("vacuous")
-            and max(row["onnxruntime"], row["openvino"]) <= BOUND)
+    """Whether a row that is as it should be counts: not one that is over the bound or shows nothing."""
+    return (passed(row) and not row.get("vacuous")
+            and max(row[engine] for engine in ENGINES) <= BOUND)
 
 
 def passed(row):
     """Whether our file does what it should."""
-    if "refused" in row:
-        return REFUSED.get(row["name"], "\0") in row["refused"]
-    return ("fault" not in row and row["checker"] == "accepted" and row["onnxruntime"] <= bound(row)
-            and row["openvino"] <= bound(row) and row.get("planted") is not False)
+    return (not {"fault", "refused"} & row.keys() and row["checker"] == "accepted"
+            and all(row[engine] <= bound(row) for engine in ENGINES) and row.get("planted") is not False)
 
 
 def cell(value):
@@ -235,20 +238,20 @@ def table(rows):
     lines = [COLUMNS]
     for row in rows:
         own = row.get("own tensorflow")
-        lines.append((row["name"], row.get("checker", "-")[:8], cell(row.get("onnxruntime")), cell(row.get("openvino")),
+        lines.append((row["name"], row.get("checker", "-")[:8], *(cell(row.get(engine)) for engine in ENGINES),
                       cell(row.get("native")), row.get("own", ""),
                       cell(row.get("own onnxruntime")) or (cell(own) if own is not None else "-"),
                       cell(row.get("own openvino")) or "-"))
     widths = [max(len(line[n]) for line in lines) for n in range(len(COLUMNS))]
     text = ["  ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in lines]
     for title, key in (("refused by loom-export", "refused"), ("faults", "fault"), ("onnxruntime says", "onnxruntime says"),
-                       ("openvino says", "openvino says"), ("no export of its own", "own says"),
+                       (f"{OPTIMISED}, says", f"{OPTIMISED} says"), ("openvino says", "openvino says"), ("no export of its own", "own says"),
                        ("onnxruntime says of its own export", "own onnxruntime says"),
                        ("openvino says of its own export", "own openvino says")):
         found = [row for row in rows if key in row]
         if found:
             text += ["", f"{title}: {len(found)}"] + [f"  {row['name']}: {row[key]}" for row in found]
-    loose = [row["name"] for row in rows if passed(row) and max(row.get("onnxruntime", 0), row.get("openvino", 0)) > BOUND]
+    loose = [row["name"] for row in rows if passed(row) and max(row.get(engine, 0) for engine in ENGINES) > BOUND]
     if loose:
         text += ["", f"further than {BOUND} from loom-infer, as the framework itself is: {', '.join(loose)}"]
     empty = [row["name"] for row in rows if row.get("vacuous")]
@@ -300,7 +303,7 @@ def main():
     for row in rows:
         if not passed(row):
             print(f"not as it should be: {row['name']}")
-    print(f"{len(rows) - good - bad} neither: refused, over the bound, or nothing to see, as named above")
+    print(f"{len(rows) - good - bad} neither: over the bound, or nothing to see, as named above")
     print(f"{good} passed, {bad} failed")
     return bad > 0 or good == 0
 

@@ -23,9 +23,11 @@ TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 LAYERS = os.path.join(TREE, "fixtures", "layers")
 BIN = os.environ.get("PLANETBRIDGING_BIN", os.path.join(TREE, "build", "bin"))
 OPERATIONS = {
-    "lstm": ["backward-reversed", "only-c0", "rank-2", "rank-4", "two-biases-states"],
-    "gru": ["after-one-bias", "before-kept-states", "before-rank-4"],
-    "rnn": ["backward-time", "relu", "no-bias"],
+    "lstm": ["backward-reversed", "only-c0", "rank-2", "rank-4", "two-biases-states",
+             "lengths", "lengths-backward-reversed"],
+    "gru": ["after-one-bias", "before-kept-states", "before-rank-4", "after-lengths-backward-time", "before-lengths-rank-4",
+            "after-lengths-states"],
+    "rnn": ["backward-time", "relu", "no-bias", "lengths-rank-2"],
     "attention": ["rope-half", "rope-interleaved-grouped", "keep-rank-4", "hide-keys", "add-rank-0", "cross-value",
                   "causal-least"],
     "scaled_dot_product_attention": ["groups-2", "keep", "add", "left-padded-inf-nan", "scale"],

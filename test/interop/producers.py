@@ -212,7 +212,7 @@ def keras_cases():
 
 
 def learner_cases():
-    def writer(make, classes):
+    def writer(make, classes, zipmap=False):
         def write(path):
             import skl2onnx
             from skl2onnx.common.data_types import FloatTensorType
@@ -221,7 +221,7 @@ def learner_cases():
             x = rng.normal(1, 2, (60, 6)).astype(numpy.float32)
             y = rng.integers(0, classes, 60) if classes else x @ rng.normal(size=(6, 2))
             model = make().fit(x, y)
-            options = {"zipmap": False} if classes else None
+            options = {"zipmap": zipmap} if classes else None
             path.write_bytes(skl2onnx.to_onnx(model, initial_types=[("x", FloatTensorType([None, 6]))],
                                               options=options, target_opset=17).SerializeToString())
         return write
@@ -244,8 +244,22 @@ def learner_cases():
             ("linear", lambda: LinearRegression(), 0, None),
         ]
 
+    def tree():
+        from sklearn.tree import DecisionTreeClassifier
+
+        return DecisionTreeClassifier(max_depth=3)
+
     for name, make, classes, outputs in models():
         yield Producer(f"skl2onnx.{name}", writer(make, classes), lambda batch: [(batch, 6)], outputs)
+        # Whole: refused for its labels, or their map, with the words that would have it read.
+        hints = {False: "probabilities", True: "out_activations_result" if name == "mlp" else "probabilities",
+                 "columns": "i0 --outputs i1" + " --outputs i2" * (classes == 3)}
+        for zipmap, hint in hints.items() if classes else ():
+            yield Producer(f"skl2onnx.{name}, zipmap {zipmap}", writer(make, classes, zipmap), None,
+                           refused=f"; what can be read: --outputs {hint}$")
+    for zipmap in (False, True):  # there is nothing of a tree that could be
+        yield Producer(f"skl2onnx.tree, zipmap {zipmap}", writer(tree, 3, zipmap), None,
+                       refused=r"(not an operator that is read|what is wanted instead \(--outputs\))$")
 
 
 # ---- both sides ----

@@ -3,6 +3,8 @@
 For each network of each planet: emit, loom-stream, loom-export; the package sees every slot with its name,
 shape, type and values; a module that was initialised anew and takes the file computes the original's outputs
 bit for bit, where before it did not; a file with one tensor missing, too much, or of another network is refused.
+The same of loom-export -f torch, whose tensors are the module's own: their names, shapes and types are those of
+its state dict (variables, leaves) but for whole numbers, and torch's own load_state_dict takes the file as it is.
 
 usage: weights.py [PLANET]    one planet alone, in this process
 """
@@ -22,8 +24,11 @@ sys.path.insert(0, str(TREE / "contrib" / "python"))
 import planetbridging
 from planetbridging import loading, planets, programs
 from planetbridging.bedrock import training
+from planetbridging.planets import holding
 
 PLANETS = ("pytorch", "keras", "jax")
+REFUSED = {("jax", "gru"): "b2_r has no place in a state dict"}
+"""Networks that -f torch refuses, with the slot that is no weight of theirs: zeros beside a GRU's one bias."""
 
 
 def drawn(*shape):
@@ -50,6 +55,12 @@ def torch_seeded(make):
     return build
 
 
+def resnet():
+    import torchvision
+
+    return torchvision.models.resnet18(weights=None, num_classes=10)
+
+
 def torch_networks():
     """(name, build(seed), inputs)"""
     import torch
@@ -73,6 +84,10 @@ def torch_networks():
         def forward(self, x):
             return self.attention(x, x, x, need_weights=False)[0]
 
+    def last():
+        # In memory the channels stand last, in the state dict they do not.
+        return convolutions().to(memory_format=torch.channels_last)
+
     class Tied(nn.Module):
         def __init__(self):
             super().__init__()
@@ -90,15 +105,18 @@ def torch_networks():
     return [(name, torch_seeded(make), x) for name, make, x in (
         ("mlp", lambda: nn.Sequential(nn.Linear(7, 11), nn.ReLU(), nn.LayerNorm(11), nn.Linear(11, 11)), drawn(3, 7)),
         ("conv", convolutions, drawn(2, 3, 10, 10)),
+        ("last", last, drawn(2, 3, 10, 10)),
         ("conv1", lambda: nn.Sequential(nn.Conv1d(4, 4, 4, 2), nn.PReLU(4), nn.ConvTranspose1d(4, 4, 4)), drawn(2, 4, 20)),
         ("conv3", lambda: nn.Sequential(nn.Conv3d(2, 3, (1, 2, 3)), nn.InstanceNorm3d(3, affine=True)), drawn(2, 2, 4, 5, 6)),
         ("lstm", lambda: Recurrent(nn.LSTM, num_layers=2, bidirectional=True), ids(2, 5)),
-        ("gru", lambda: Recurrent(nn.GRU), ids(2, 5)),
+        ("gru", lambda: Recurrent(nn.GRU, bidirectional=True), ids(2, 5)),
         ("rnn", lambda: Recurrent(nn.RNN, nonlinearity="relu"), ids(2, 5)),
         ("mha", Attention, drawn(2, 5, 16)),
         ("encoder", lambda: nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), drawn(2, 5, 16)),
         ("tied", Tied, ids(2, 5)),
         ("half", lambda: nn.Linear(70, 30).half(), drawn(3, 70)),
+        ("bfloat16", lambda: nn.LSTM(7, 5, batch_first=True).bfloat16(), drawn(2, 3, 7)),
+        ("resnet18", resnet, drawn(2, 3, 64, 64)),
     )]
 
 
@@ -109,6 +127,13 @@ def keras_networks():
     def attention():
         x = of.Input((5, 16))
         return keras.Model(x, of.LayerNormalization()(of.MultiHeadAttention(4, 6)(x, x)))
+
+    def tied():
+        table, x = of.ReversibleEmbedding(20, 6), of.Input((5,), dtype="int64")
+        return keras.Model(x, table(of.Activation("tanh")(table(x)), reverse=True))
+
+    def mobilenet():
+        return keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classes=5)
 
     def recurrent(*layers):
         return lambda: keras.Sequential([of.Input((5,), dtype="int64"), of.Embedding(20, 6), *layers, of.Dense(3)])
@@ -131,9 +156,12 @@ def keras_networks():
         ("conv1", lambda: keras.Sequential([of.Input((12, 4)), of.Conv1D(4, 4), of.PReLU(), of.GroupNormalization(2)]),
          drawn(2, 12, 4)),
         ("lstm", recurrent(of.Bidirectional(of.LSTM(8, return_sequences=True)), of.LSTM(8)), ids(2, 5)),
+        ("grus", recurrent(of.Bidirectional(of.GRU(8))), ids(2, 5)),
         ("gru", recurrent(of.GRU(8, return_sequences=True), of.GRU(8, reset_after=False)), ids(2, 5)),
         ("rnn", recurrent(of.SimpleRNN(8, go_backwards=True)), ids(2, 5)),
         ("mha", attention, drawn(2, 5, 16)),
+        ("tied", tied, ids(2, 5)),
+        ("mobilenet", mobilenet, drawn(2, 32, 32, 3)),
     )]
 
 
@@ -202,10 +230,8 @@ def same(a, b):
     return a.keys() == b.keys() and all(a[k].dtype == b[k].dtype and a[k].tobytes() == b[k].tobytes() for k in a)
 
 
-def judge(planet, build, x, folder):
+def judge(planet, name, build, x, folder):
     """None, or what is wrong; the steps are those of the text above."""
-    import safetensors.numpy
-
     module = planets.module(planet)
     original = build(1)
     wanted, graph = module.native(original, {"x": x}), module.emit(original, example={"x": x}, name="network")
@@ -214,13 +240,13 @@ def judge(planet, build, x, folder):
         planetbridging.write(graph, out)
     programs.run("loom-stream", ["--keep-dtype", "-o", entity], stdin=f"{folder}/network.stream")
     programs.run("loom-export", ["-f", "safetensors", "-o", file, entity])
-    found = safetensors.numpy.load_file(file)
+    found = values_of(planet, file)
     ours = loading.slots(graph)
     if found.keys() != ours.keys():
         return f"the package sees {sorted(found)}, expected {sorted(ours)}"
-    for name, values in ours.items():
-        if found[name].shape != values.shape or not (found[name].astype(values.dtype) == values).all():
-            return f"the package sees another {name}"
+    for slot, values in ours.items():
+        if found[slot].shape != values.shape or not (found[slot].astype(values.dtype) == values).all():
+            return f"the package sees another {slot}"
     fresh = build(2)
     untouched = module.native(fresh, {"x": x})
     if same(untouched, wanted):
@@ -229,7 +255,89 @@ def judge(planet, build, x, folder):
         return bad
     loaded = planetbridging.load(fresh, file, example={"x": x}, planet=planet)
     made = module.native(loaded, {"x": x})
-    return None if same(made, wanted) else "the loaded module computes something else"
+    return by_source(planet, name, build, x, folder, wanted) if same(made, wanted) else \
+        "the loaded module computes something else"
+
+
+def by_source(planet, name, build, x, folder, wanted):
+    """The same by way of the module's own names."""
+    module, file = planets.module(planet), f"{folder}/state.safetensors"
+    try:
+        programs.run("loom-export", ["-f", "torch", "-o", file, f"{folder}/network.entity"])
+    except programs.ProgramError as error:
+        words = REFUSED.get((planet, name))
+        return None if words and words in str(error) else f"-f torch: {error}"
+    if (planet, name) in REFUSED:
+        return "-f torch: is not refused"
+    keys = described(safetensors_of(planet).load_file(file))
+    if keys != state(planet, build(1)):
+        return f"-f torch: has {keys}, expected {state(planet, build(1))}"
+    for load in LOADS[planet]:
+        made = module.native(load(build(2), file), {"x": x})
+        if not same(made, wanted):
+            return f"-f torch: the module that {load.__name__} filled computes something else"
+    found = safetensors_of(planet).load_file(file)
+    first = sorted(found)[0]
+    if len(found) == 1 or first in tied(planet, build(2)):
+        return None
+    safetensors_of(planet).save_file({k: v for k, v in found.items() if k != first}, file)
+    fresh = build(2)
+    before = module.native(fresh, {"x": x})
+    try:
+        planetbridging.load(fresh, file, example={"x": x}, planet=planet)
+    except planetbridging.BridgeError as error:
+        if f"lacks {first};" not in str(error):
+            return f"-f torch: refused with other words: {error}"
+    else:
+        return f"-f torch: a file that lacks {first} is taken"
+    return None if same(module.native(fresh, {"x": x}), before) else "-f torch: a refused file changed the module"
+
+
+def safetensors_of(planet):
+    """torch's own reader where there is bfloat16, which NumPy has not."""
+    import importlib
+
+    return importlib.import_module("safetensors.torch" if planet == "pytorch" else "safetensors.numpy")
+
+
+def values_of(planet, file):
+    """NumPy's arrays by name, bfloat16 as float32."""
+    return {name: array.float().numpy() if str(array.dtype) == "torch.bfloat16" else numpy.asarray(array)
+            for name, array in safetensors_of(planet).load_file(file).items()}
+
+
+def described(arrays):
+    return {key: (tuple(array.shape), str(array.dtype)) for key, array in arrays.items()}
+
+
+def state(planet, network):
+    """What the network itself says of its floats: (shape, type) by name."""
+    if planet == "pytorch":
+        return described({k: v for k, v in network.state_dict().items() if v.is_floating_point()})
+    with holding.held(planet, network) as own:
+        return described(own.values)
+
+
+def tied(planet, network):
+    """All names of tensors that have several."""
+    with holding.held(planet, network) as own:
+        return {*own.aliases, *own.aliases.values()}
+
+
+def load_state_dict(module, file):
+    """torch's own way, which wants every key; it counts batches of norms from 0 where a file does not."""
+    from safetensors.torch import load_file
+
+    module.load_state_dict(load_file(file), strict=True)
+    return module
+
+
+def load(network, file):
+    """No example: the names say where each array belongs."""
+    return planetbridging.load(network, file)
+
+
+LOADS = {"pytorch": (load_state_dict, load), "keras": (load,), "jax": (load,)}
 
 
 def refused(planet, build, x, folder, found):
@@ -263,7 +371,7 @@ def one_planet(planet):
     for name, build, x in NETWORKS[planet]():
         with tempfile.TemporaryDirectory() as folder:
             try:
-                wrong = judge(planet, build, x, folder)
+                wrong = judge(planet, name, build, x, folder)
             except Exception as error:  # a fault of one network is a line
                 wrong = f"{type(error).__name__}: {error}"
         print(f"{planet:8} {name:8} {wrong or 'bit for bit'}", flush=True)

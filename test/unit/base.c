@@ -48,6 +48,15 @@ check_memory(void)
 		memset(p, 255, 7 * i);
 	}
 	assert(lm_arena_alloc(&arena, SIZE_MAX / 4, 8, &err) == NULL && err.code == LOOM_ENOMEM);
+	/* Used again it is the same memory, as zeros where zeros are asked for. */
+	p = lm_arena_room(&arena, 1 << 20, 1, &err);
+	assert(p != NULL);
+	memset(p, 1, 1 << 20);
+	lm_arena_reuse(&arena);
+	assert(lm_arena_room(&arena, 1 << 19, 1, &err) == (void *)p && p[0] == 1);
+	p = lm_arena_alloc(&arena, 1 << 19, 1, &err);
+	for (i = 0; i < 1 << 19; i++)
+		assert(p[i] == 0);
 	lm_arena_release(&arena);
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "num/dtype.h"
+#include "num/loss.h"
 #include "vectors.h"
 
 enum { MOST = 64 }; /* elements or bytes of a vector */
@@ -204,6 +205,61 @@ check_rounding(void)
 	}
 }
 
+/* Many at a time they are what they are one by one: a sample of all patterns, in pieces of odd lengths. */
+static void
+check_many(void)
+{
+	static float v[1021], back[1021];
+	unsigned char f16[2 * 1021], bf16[2 * 1021];
+	uint32_t u = 0;
+	size_t i, n, k;
+
+	for (n = 0; n < 4096; n++) {
+		for (i = 0; i < 1021; i++, u += 1031)
+			v[i] = lm_from_bits32(u);
+		k = 1021 - n % 7;
+		lm_f16_from_f32(f16, v, k);
+		lm_bf16_from_f32(bf16, v, k);
+		for (i = 0; i < k; i++) {
+			assert(lm_get_u16(f16 + 2 * i) == lm_f16_encode(v[i]));
+			assert(lm_get_u16(bf16 + 2 * i) == lm_bf16_encode(v[i]));
+		}
+	}
+	for (u = 0; u < 0x10000; u++) {
+		lm_put_u16(f16 + 2 * (u % 1021), (uint16_t)u);
+		if (u % 1021 != 1020)
+			continue;
+		lm_f16_to_f32(v, f16, 1021);
+		lm_bf16_to_f32(back, f16, 1021);
+		for (i = 0; i < 1021; i++) {
+			k = u - 1020 + i;
+			assert(lm_bits32(v[i]) == lm_bits32(lm_f16_decode((uint16_t)k)));
+			assert(lm_bits32(back[i]) == lm_bits32(lm_bf16_decode((uint16_t)k)));
+		}
+	}
+}
+
+/* Each value with what it costs, by hand. */
+static void
+check_loss(void)
+{
+	static const float was[] = { 1, 1 + 0x1p-12f, 65520, 0x1p-26f, 0x1.8p-24f, -0.0f, HUGE_VALF,
+		NAN, -(2048 + 1) };
+	static const float is[] = { 1, 1, HUGE_VALF, 0, 0x1p-23f, -0.0f, HUGE_VALF, NAN, -2048 };
+	struct lm_loss l = { 0 };
+	unsigned char codes[2 * 9];
+	float back[9];
+	size_t i;
+
+	lm_f16_from_f32(codes, was, 9);
+	lm_f16_to_f32(back, codes, 9);
+	for (i = 0; i < 9; i++)
+		assert(back[i] == is[i] || (back[i] != back[i] && is[i] != is[i]));
+	lm_loss_count(&l, LM_NARROW_F16, was, back, 9);
+	assert(l.count == 9 && l.changed == 5 && l.overflow == 1 && l.underflow == 1);
+	assert(l.flushed == 1 && l.most_abs == 1 && l.most_ulp == 0.5);
+}
+
 static void
 check_canonical(void)
 {
@@ -240,6 +296,8 @@ main(void)
 	check_corners();
 	check_sizes();
 	check_rounding();
+	check_many();
+	check_loss();
 	check_canonical();
 	check_bytes();
 	printf("dtype: %zu types, %zu packed arrays, %zu narrow cases\n", rows, cases, narrow);

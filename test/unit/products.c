@@ -504,7 +504,7 @@ static void
 check_rate(const struct drawn *data, size_t k, int wide, int grids, double most)
 {
 	enum { M = 64, N = 192 };
-	struct lm_arena arena = { NULL };
+	struct lm_arena arena = { 0 };
 	struct loom_error err = { 0 };
 	struct lm_counts counts;
 	const struct lm_kernels *set;

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/place.h"
-#include "layer/view.h"
+#include "layer/layout.h"
 #include "num/bytes.h"
 
 static struct loom_error err;
@@ -46,6 +46,36 @@ orders_change(void)
 		for (a = 0; a < A; a++)
 			for (b = 1; b < 3; b++)
 				assert(out[n++] == (float)((a * B + b) * C + c));
+	lm_source_free(s);
+}
+
+/* A kernel that was turned by half a turn and transposed, in the middle of an array. */
+static void
+strides_go_back(void)
+{
+	enum { A = 3, B = 4, C = 5 };
+	static unsigned char bytes[4 * A * B * C];
+	struct lm_layout layout = { .rank = 3,
+		.shape = { A, B, C },
+		.first = 58,
+		.axes = 3,
+		.stride = { 1, -5, -20 } };
+	const uint64_t extent[3] = { 2, 3, 2 };
+	struct lm_shape shape = { lm_dtype_get(LM_F32), 3, { A, B, C } };
+	struct lm_source *s = ramp(bytes, (size_t)A * B * C);
+	struct lm_view v;
+	float out[2 * 3 * 2];
+	size_t a, b, c, n = 0;
+
+	assert(lm_layout_check(&layout, extent, "slot", &err) == 0);
+	assert(!lm_layout_whole(&layout, extent) && lm_layout_count(&layout) == A * B * C);
+	assert(lm_view_whole(&v, s, 0, shape.dtype, NULL, &shape, &err) == 0);
+	assert(lm_layout_view(&layout, extent, &v, &err) == 0 && !lm_view_packed(&v));
+	assert(lm_view_read(&v, out, &err) == 0);
+	for (c = 0; c < 2; c++)
+		for (b = 0; b < 3; b++)
+			for (a = 0; a < 2; a++)
+				assert(out[n++] == (float)(((2 - a) * B + 3 - b) * C + 3 + c));
 	lm_source_free(s);
 }
 
@@ -188,6 +218,7 @@ main(void)
 	char folder[] = "/tmp/loom-view.XXXXXX";
 
 	orders_change();
+	strides_go_back();
 	heads_are_turned();
 	blocks_are_decoded();
 	ends_are_checked();

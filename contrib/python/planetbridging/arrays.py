@@ -93,6 +93,12 @@ def read_safetensors(path) -> dict[str, np.ndarray]:
         raise BridgeError(f"{path}: is no .safetensors file: {type(error).__name__}: {error}") from None
 
 
+def safetensors_metadata(path) -> dict[str, str]:
+    """What stands beside the tensors of a .safetensors file that could be read."""
+    with open(path, "rb") as file:
+        return json.loads(file.read(int.from_bytes(file.read(8), "little"))).get("__metadata__", {})
+
+
 def _tensor(data: bytes, start: int, item: dict, names: dict[str, str]) -> np.ndarray:
     first, end = item["data_offsets"]
     dtype = np.dtype(names[item["dtype"]]).newbyteorder("<")

@@ -64,7 +64,7 @@ def join(layer: Node, norm: Node) -> None:
     said = f"folded with {norm.name}"
     new = (bias - slots["mean"]) * factor + slots.get("beta", 0.0)
     weight.array = (weight.array * factor.reshape(along)).astype(np.float32)
-    weight.source = f"{weight.source} {said}".strip()
+    weight.source, weight.layout, weight.aliases = f"{weight.source} {said}".strip(), None, ()
     source = f"{old.source if old else ''} {said}".strip()
     layer.tensors = [weight, Tensor("bias", new.astype(np.float32), axes=[letter], source=source)]
     layer.params = {**layer.params, "bias": True}

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .origins import Layout, Origins, bits
+
 VALUE_DTYPES = ("float32", "int64", "bool")
 """What an input of a network may be; floats of other widths are converted by the runtime."""
 
@@ -69,6 +71,8 @@ class Tensor:
 
     `array` is in C order with the axes that `axes` names (numpy has no bfloat16: its bits travel as
     uint16 with `dtype` "bfloat16").  A tied tensor has only `slot` and `same`, "NODE.SLOT".
+    `source` is what it is called in its framework; where it is part of an array there, or all of it,
+    `layout` says which, and `aliases` are other names of the whole array.
     """
 
     slot: str
@@ -77,6 +81,8 @@ class Tensor:
     axes: list[str] | None = None
     source: str = ""
     same: str | None = None
+    layout: Layout | None = None
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.array is not None and not self.dtype:
@@ -139,6 +145,7 @@ class Builder:
         self._supported = list(supported)
         self._taken: set[str] = set()
         self._slots: dict[object, str] = {}
+        self._origins = Origins()
         self.renamed: dict[str, str] = {}
 
     def input(self, name: str, dtype: str, shape: list[int | str]) -> str:
@@ -171,6 +178,15 @@ class Builder:
         self.graph.nodes.append(Node(name, op, list(inputs), dict(params), list(tensors),
                                      list(outputs)))
         return self.graph.nodes[-1].outputs[0]
+
+    def origin(self, name: str, array: np.ndarray, aliases=()) -> np.ndarray:
+        """Note an array that the framework holds under this name, and return it.
+
+        Weights that are views of it will have `layout`s.
+        """
+        array = array.view(bits(array.dtype))
+        self._origins.add(name, array, aliases)
+        return array
 
     def tensor(self, node: str, slot: str, array, *, key=None, dtype="", axes=None, source=""):
         """A tensor for slot `slot` of the node that will be called `node`.
@@ -226,6 +242,7 @@ class Builder:
         if names is not None:
             self._name_outputs(outputs, names)
             outputs = names
+        self._origins.settle(tensor for node in self.graph.nodes for tensor in node.tensors)
         self.graph.outputs = list(outputs)
         return self.graph
 

@@ -1,10 +1,11 @@
 """Weights of a file that loom-export wrote, back into the live network that they came from.
 
-The file names them NODE.SLOT, in canonical axes, with gates and heads apart.  Where each of its numbers
-belongs is not written down anywhere: the emitter itself is asked.  It is given the network with every
-parameter replaced by the numbers of its own elements, in digits that the parameters' type can hold, and
-what comes out says of each element of each slot which element of which parameter it is.  A second time
-the elements are numbered in another order, so that a slot that is computed (a sum, a fold) is found out.
+One of `-f torch` has the network's own arrays under the network's own names. Any other names them
+NODE.SLOT, in canonical axes, with gates and heads apart. Where each of its numbers belongs is not written
+down anywhere: the emitter itself is asked. It is given the network with every parameter replaced by the
+numbers of its own elements, in digits that the parameters' type can hold, and what comes out says of each
+element of each slot which element of which parameter it is. A second time the elements are numbered in
+another order, so that a slot that is computed (a sum, a fold) is found out.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from .stream import decode
 from .vocabulary import AXES
 
 SEED = 7
+
+TOPOLOGY = "loom.topology"
+"""What a file of slots holds beside them, unless somebody else has saved them again."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,57 @@ class Numbering:
 def load(obj, file: str, *, example=None, planet: str | None = None):
     """The live network `obj` with the weights of `file`, a .safetensors that loom-export wrote.
 
+    Its names are those of the network's own parameters (`-f torch`), or NODE.SLOT (`-f safetensors`).
     PyTorch and Keras objects and nnx modules are changed and returned; for (module, variables) a new
     pair is.  `example` is as for `emit`.  BridgeError, and nothing is changed, unless the file is of this
-    network: every number of it has its place, and every parameter gets all of its numbers.
+    network: every number of it has its place, and every parameter gets all of its numbers.  Whole numbers
+    that the network keeps, such as counts of batches, stay where the file has none.
     """
     planet = planet or planets.of(obj)
     found = arrays.read_safetensors(file)
     with planets.ONE_AT_A_TIME, holding.held(planet, obj) as own, warnings.catch_warnings():
         warnings.simplefilter("ignore", BridgeWarning)
-        emit = lambda network: slots(planets.module(planet).emit(network, example=example))  # noqa: E731
-        before = emit(own.obj)
-        check_names(file, before, found)
-        places = located(own, emit)
-        result = own.put(filled(file, own.values, before, places, found))
+        slots_of = lambda network: slots(planets.module(planet).emit(network, example=example))  # noqa: E731
+        if by_source(file, own, found, example is not None and slots_of):
+            new = taken(file, own, found)
+        else:
+            before = slots_of(own.obj)
+            check_names(file, before, found)
+            new = filled(file, own.values, before, located(own, slots_of), found)
+        result = own.put(new)
         own.keep()
     return result
+
+
+def by_source(file: str, own: holding.Held, found: dict, slots_of) -> bool:
+    """Whether a file's names are the network's own, rather than those of slots.
+
+    Where they could be both, as "0.weight" of a layer "0", only a file of slots has Loom's topology beside
+    them.  Slots are not known (`slots_of` is none) where there is no example.
+    """
+    names = found.keys()
+    sources = names & {*own.values, *own.others, *own.aliases}
+    if not sources or TOPOLOGY in arrays.safetensors_metadata(file):
+        return False
+    if not slots_of or own.values.keys() <= {own.aliases.get(name, name) for name in names}:
+        return True
+    return len(sources) > len(names & slots_of(own.obj).keys())
+
+
+def taken(file: str, own: holding.Held, found: dict) -> dict[str, np.ndarray]:
+    """The network's arrays out of a file that has them under their own names; BridgeError if it does not."""
+    known, new = {**own.values, **own.others}, {}
+    given = {name: own.aliases.get(name, name) for name in found}
+    check_all_there(file, own.values.keys() - given.values(), given.keys() - known.keys() - own.aliases.keys())
+    for name, first in given.items():
+        if found[name].shape != known[first].shape:
+            raise BridgeError(f"{file}: {name} has shape {list(found[name].shape)}, "
+                              f"expected {list(known[first].shape)}")
+        array = narrowed(file, name, found[name], known[first].dtype)
+        if first in new and not same(new[first], array):
+            raise BridgeError(f"{file}: {name} differs from another tensor that is the same parameter")
+        new[first] = array
+    return new
 
 
 def slots(graph: Graph) -> dict[str, np.ndarray]:
@@ -83,15 +123,20 @@ def slots(graph: Graph) -> dict[str, np.ndarray]:
 
 def check_names(file: str, ours: dict, theirs: dict) -> None:
     """BridgeError unless the file has the slots of this network, in their shapes."""
-    for kind, names in (("lacks", ours.keys() - theirs.keys()), ("has the unknown", theirs.keys() - ours.keys())):
-        if names:
-            first = ", ".join(sorted(names)[:3])
-            raise BridgeError(f"{file}: {kind} {first}" + (" ..." if len(names) > 3 else "")
-                              + "; is it this network's file?")
+    check_all_there(file, ours.keys() - theirs.keys(), theirs.keys() - ours.keys())
     for name, values in ours.items():
         if values.shape != theirs[name].shape:
             raise BridgeError(f"{file}: {name} has shape {list(theirs[name].shape)}, "
                               f"expected {list(values.shape)}")
+
+
+def check_all_there(file: str, missing, unknown) -> None:
+    """BridgeError if there are such names."""
+    for kind, names in (("lacks", missing), ("has the unknown", unknown)):
+        if names:
+            first = ", ".join(sorted(names)[:3])
+            raise BridgeError(f"{file}: {kind} {first}" + (" ..." if len(names) > 3 else "")
+                              + "; is it this network's file?")
 
 
 def located(own: holding.Held, emit: Callable) -> dict[str, np.ndarray]:
@@ -159,10 +204,10 @@ def filled(file: str, values: dict, before: dict, places: dict, found: dict) -> 
 
 
 def narrowed(file: str, name: str, values: np.ndarray, dtype) -> np.ndarray:
-    """float64 in the parameter's own type; BridgeError if that changes a number."""
+    """Numbers in the parameter's own type; BridgeError if that changes a number."""
     with np.errstate(over="ignore"):
         made = values.astype(dtype)
-    if not same(made.astype(np.float64), values):
+    if not same(made.astype(values.dtype), values):
         raise BridgeError(f"{file}: {name} is {np.dtype(dtype).name} here, which cannot hold the file's numbers")
     return made
 

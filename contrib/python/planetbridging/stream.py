@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .graph import BridgeError, Graph, Input, Node, Tensor
+from .origins import Layout
 from .vocabulary import AXES, DIM, DIMS, PARAMS
 
 LINE_MAX = 1 << 20
@@ -95,6 +96,11 @@ def entry_of(tensor: Tensor) -> dict:
         entry["axes"] = list(tensor.axes)
     if tensor.source:
         entry["source"] = tensor.source
+    if tensor.layout:
+        entry["layout"] = {"shape": list(tensor.layout.shape), "first": tensor.layout.first,
+                           "strides": list(tensor.layout.strides)}
+    if tensor.aliases:
+        entry["aliases"] = list(tensor.aliases)
     return entry
 
 
@@ -275,7 +281,8 @@ class StreamDocument:
     def alter(self, name: str, slot: str, array: np.ndarray) -> None:
         """Replace a tensor that has its own bytes; its dtype stays, its shape follows `array`."""
         entry = self.entry(name, slot)
-        entry.pop("sha256", None)
+        for key in ("sha256", "layout", "aliases"):
+            entry.pop(key, None)
         entry["shape"] = list(array.shape)
         carried = np.ascontiguousarray(array, CARRIERS[entry["dtype"]])
         self.data[f"{name}.{slot}"] = carried.tobytes()
@@ -302,13 +309,19 @@ class StreamDocument:
     def _tensors(self, line: dict) -> list[Tensor]:
         return [Tensor(e["slot"], same=e["same"]) if "same" in e else
                 Tensor(e["slot"], self.array(line["name"], e["slot"]), e["dtype"], e.get("axes"),
-                       e.get("source", "")) for e in line.get("tensors", ())]
+                       e.get("source", ""), layout=_layout(e), aliases=tuple(e.get("aliases", ())))
+                for e in line.get("tensors", ())]
 
     def _entries(self):
         for node in self.nodes:
             for entry in node.get("tensors", ()):
                 if "same" not in entry:
                     yield f"{node['name']}.{entry['slot']}", entry
+
+
+def _layout(entry: dict) -> Layout | None:
+    found = entry.get("layout")
+    return found and Layout(tuple(found["shape"]), found["first"], tuple(found["strides"]))
 
 
 def decode(array: np.ndarray, dtype: str) -> np.ndarray:

@@ -181,7 +181,9 @@ def test_an_autoencoder_with_channel_norms(streamed):
     kernel = np.asarray(MODULE.take_apart(linen(call, 6, 8, 3)).weights[
         MODULE.take_apart(linen(call, 6, 8, 3)).sources.index("params/up/kernel")])
     np.testing.assert_array_equal(document.array("up", "weight"), kernel[::-1, ::-1])
-    assert document.entry("up", "weight")["source"] == "params/up/kernel, flipped"
+    assert document.entry("up", "weight")["source"] == "params/up/kernel"
+    assert document.entry("up", "weight")["layout"] == {
+        "shape": [3, 2, 4, 3], "first": 60, "strides": [-24, -12, 3, 1]}
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

@@ -143,3 +143,81 @@ def test_bfloat16_is_read(tmp_path):
     path = tmp_path / "b.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + b"\x80\x3f\x00\xc0")
     assert arrays.read_safetensors(path)["a"].tolist() == [1.0, -2.0]
+
+
+def state_of(module) -> dict[str, np.ndarray]:
+    """A state dict by the layouts of the emitter's slots: whole arrays, gathered, under all their names."""
+    made: dict[str, np.ndarray] = {}
+    for node in torch_.emit(module, example=X).nodes:
+        for tensor in node.tensors:
+            if tensor.layout is None:
+                continue
+            whole = made.setdefault(tensor.source, np.full(tensor.layout.shape, np.nan, np.float32))
+            places = tensor.layout.of(np.arange(whole.size), tensor.array.shape)
+            whole.reshape(-1)[places] = tensor.array
+            made |= dict.fromkeys(tensor.aliases, whole)
+    return made
+
+
+def written(path, found: dict) -> str:
+    with open(path, "wb") as out:
+        arrays.write_safetensors(found, out)
+    return str(path)
+
+
+class Counted(torch.nn.Sequential):
+    """Names that a slot could have as well, a norm that counts batches, and channels behind each other."""
+
+    def __init__(self):
+        super().__init__(torch.nn.ConvTranspose1d(3, 3, 2, groups=1), torch.nn.BatchNorm1d(3))
+        self.register_buffer("places", torch.arange(3))
+
+
+@pytest.mark.parametrize("cls", [Mixed, Counted])
+def test_a_state_dict_comes_back_by_torch_and_without_an_example(tmp_path, cls):
+    original = made(cls, 1)
+    found = state_of(original)
+    floats = {name: t for name, t in original.state_dict().items() if t.is_floating_point()}
+    assert found.keys() == floats.keys()
+    assert all((found[name] == t.numpy()).all() for name, t in floats.items())
+    fresh = planetbridging.load(made(cls, 2), written(tmp_path / "w.safetensors", found))
+    assert (torch_.native(fresh, X)["y"] == torch_.native(original, X)["y"]).all()
+    if cls is Mixed:
+        theirs = made(cls, 2)
+        theirs.load_state_dict({name: torch.from_numpy(array) for name, array in found.items()})
+        assert (torch_.native(theirs, X)["y"] == torch_.native(original, X)["y"]).all()
+
+
+def test_names_that_both_could_have_are_of_slots_where_the_topology_stands_beside(tmp_path):
+    original = made(Counted, 1)
+    slots = {name: values.astype(np.float32) for name, values in
+             loading.slots(torch_.emit(original, example=X)).items()}
+    assert "0.weight" in slots and not (slots["0.weight"] == original[0].weight.detach().numpy()).all()
+    loaded = planetbridging.load(made(Counted, 2), written(tmp_path / "w.safetensors", slots), example=X)
+    assert (torch_.native(loaded, X)["y"] == torch_.native(original, X)["y"]).all()
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda f: f.pop("head.bias"), "lacks head.bias; is it this network's file\\?"),
+    (lambda f: f.update(stranger=f["head.bias"]), "has the unknown stranger; is it this network's file\\?"),
+    (lambda f: f.update({"head.bias": f["head.bias"][:2]}), "head.bias has shape \\[2\\], expected \\[4\\]"),
+    (lambda f: f.update({"again.weight": f["again.weight"] + 1}),
+     "again.weight differs from another tensor that is the same parameter"),
+    (lambda f: f.update({"head.bias": f["head.bias"].astype(float) + 1e-9}),
+     "head.bias is float32 here, which cannot hold the file's numbers")])
+def test_a_state_dict_of_another_network_changes_nothing(tmp_path, change, words):
+    found = state_of(made(Mixed, 1))
+    change(found)
+    module = made(Mixed, 2)
+    before = copy.deepcopy(module.state_dict())
+    with pytest.raises(BridgeError, match=f"w.safetensors: {words}$"):
+        planetbridging.load(module, written(tmp_path / "w.safetensors", found))
+    assert all((tensor == before[name]).all() for name, tensor in module.state_dict().items())
+
+
+def test_whole_numbers_come_back_where_a_file_has_them(tmp_path):
+    original = made(Counted, 1)
+    original.places += 5
+    found = {name: tensor.numpy() for name, tensor in original.state_dict().items()}
+    loaded = planetbridging.load(made(Counted, 2), written(tmp_path / "w.safetensors", found))
+    assert loaded.places.tolist() == [5, 6, 7]

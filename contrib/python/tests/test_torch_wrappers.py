@@ -101,9 +101,11 @@ def test_a_recurrent_layer_under_weight_norm(streamed):
     net = module(lambda s, x: s.r(x)[0], r=parametrizations.weight_norm(
         nn.LSTM(5, 4, batch_first=True), "weight_hh_l0"))
     document = exact(streamed, net, *drawn((3, 7, 5), (2, 4, 5)))
-    sources = {t["slot"]: t["source"] for t in document.nodes[0]["tensors"]}
-    assert sources["U_i"].startswith("r.weight_hh_l0 of r.parametrizations.weight_hh_l0.original0, ")
-    assert sources["W_i"] == "r.weight_ih_l0[0:4]"
+    slots = {t["slot"]: t for t in document.nodes[0]["tensors"]}
+    assert slots["U_i"]["source"].startswith("r.weight_hh_l0 of r.parametrizations.weight_hh_l0.original0, ")
+    assert "layout" not in slots["U_i"]
+    assert slots["W_f"]["source"] == "r.weight_ih_l0"
+    assert slots["W_f"]["layout"] == {"shape": [16, 5], "first": 20, "strides": [5, 1]}
 
 
 def test_quantised_layers_are_refused_by_path():

@@ -1,11 +1,14 @@
-"""The floats that a live network holds, by name, and the same network with other values in them.
+"""The arrays that a live network holds, by name, and the same network with other values in them.
 
     with holding.held("pytorch", module) as own:
         own.values                       {"0.weight": array, ...}: parameters and trained statistics
+        own.others                       the same for whole numbers and truth values that it keeps
+        own.aliases                      {"head.weight": "table.weight", ...}: more names of the same
         own.put({"0.weight": array})     the network with these; what is not given stays
         own.keep()                       what was put stays when the block ends, else the old comes back
 
-Tied parameters stand under the first of their names.  bfloat16 appears as float32.
+Names are the sources of `emit`.  Tied parameters stand under the first of theirs.  bfloat16 appears as
+float32.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 
 from ..graph import BridgeError
 from . import canonical
+from .keras_variables import names_of
 
 DIGITS = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}
 """Whole numbers below 2^N fit into a type."""
@@ -24,9 +28,14 @@ DIGITS = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}
 class Held:
     """What the classes below share; `digits` is the least DIGITS of all values."""
 
-    def __init__(self, obj, values: dict, dtypes):
-        self.obj, self.values, self._kept = obj, values, False
-        self.digits = min((DIGITS[dtype] for dtype in dtypes), default=DIGITS["float32"])
+    aliases: dict[str, str] = {}
+
+    def __init__(self, obj, arrays: dict, dtypes):
+        dtypes = {name: dtype for name, dtype in zip(arrays, dtypes)}
+        self.obj, self._kept = obj, False
+        self.values = {name: array for name, array in arrays.items() if dtypes[name] in DIGITS}
+        self.others = {name: array for name, array in arrays.items() if dtypes[name] not in DIGITS}
+        self.digits = min((DIGITS[dtypes[name]] for name in self.values), default=DIGITS["float32"])
 
     def put(self, values: dict):
         """The network with these values."""
@@ -46,11 +55,20 @@ class Torch(Held):
     """Parameters and buffers of a module, written in place."""
 
     def __init__(self, obj):
+        import torch
+
+        from .torch_weights import stripped
+
         names: dict[int, str] = {}
-        self.tensors = {}
+        self.tensors, self.aliases = {}, {}
         for name, tensor in obj.state_dict(keep_vars=True).items():
-            if tensor.is_floating_point() and names.setdefault(id(tensor), name) == name:
+            if not isinstance(tensor, torch.Tensor):
+                continue
+            name = stripped(name)
+            if names.setdefault(id(tensor), name) == name:
                 self.tensors[name] = tensor
+            else:
+                self.aliases[name] = names[id(tensor)]
         values = {name: self._array(tensor) for name, tensor in self.tensors.items()}
         super().__init__(obj, values, (str(t.dtype).removeprefix("torch.") for t in self.tensors.values()))
 
@@ -74,17 +92,11 @@ class Keras(Held):
     def __init__(self, obj):
         if not obj.built:
             raise BridgeError(f"{obj.name} is not built yet: it has no weights that could be replaced")
-        floats = [v for v in obj.variables if str(v.dtype) in DIGITS]
-        self.variables = {}
-        for variable in floats:
-            name, count = variable.path, 1
-            while name in self.variables:
-                count += 1
-                name = f"{variable.path}_{count}"
-            self.variables[name] = variable
+        names = names_of(obj.variables)
+        self.variables = {names[id(v)]: v for v in obj.variables}
         values = {name: np.array(v.numpy(), np.float32 if str(v.dtype) == "bfloat16" else None)
                   for name, v in self.variables.items()}
-        super().__init__(obj, values, (str(v.dtype) for v in floats))
+        super().__init__(obj, values, (str(v.dtype) for v in self.variables.values()))
 
     def put(self, values: dict):
         for name, array in values.items():
@@ -102,8 +114,11 @@ class Jax(Held):
         if not self.nnx and _is_module(obj):
             obj = obj.unbind()
         self.leaves, names, self.structure = _flat(self._tree(obj))
+        if not self.nnx and _is_module(obj[0]) and "params" not in obj[1]:
+            names = [f"params/{name}" for name in names]
+        # Keys of random numbers are no arrays.
         self.places = {name: n for n, (name, leaf) in enumerate(zip(names, self.leaves))
-                       if str(getattr(leaf, "dtype", "")) in DIGITS}
+                       if isinstance(getattr(leaf, "dtype", None), np.dtype)}
         values = {name: self._array(self.leaves[n]) for name, n in self.places.items()}
         super().__init__(obj, values, (str(self.leaves[n].dtype) for n in self.places.values()))
 
@@ -146,7 +161,7 @@ HOLDERS = {"pytorch": Torch, "keras": Keras, "jax": Jax}
 
 @contextlib.contextmanager
 def held(planet: str, obj):
-    """The network's floats while a block lasts."""
+    """The network's arrays while a block lasts."""
     name = canonical(planet)
     if name not in HOLDERS:
         raise BridgeError(f"{name} networks take no weights back: {', '.join(HOLDERS)} do")

@@ -27,6 +27,16 @@ RESHAPED = ("reshape", "broadcast_in_dim", "squeeze", "expand_dims", "transpose"
             "convert_element_type")
 """Primitives whose result still is the weight that they are given."""
 
+VIEWS = {"reshape": lambda a, p: a.reshape(p["new_sizes"]),
+         "transpose": lambda a, p: a.transpose(p["permutation"]),
+         "squeeze": lambda a, p: a.squeeze(tuple(p["dimensions"])),
+         "expand_dims": lambda a, p: np.expand_dims(a, tuple(p["dimensions"])),
+         "rev": lambda a, p: np.flip(a, p["dimensions"]),
+         "slice": lambda a, p: a[tuple(map(slice, p["start_indices"], p["limit_indices"],
+                                           p["strides"] or [1] * a.ndim))],
+         "broadcast_in_dim": lambda a, p: a.reshape(p["shape"])}
+"""Primitives that only say how an array lies in memory, as NumPy says it."""
+
 COMPUTED = "computed from "
 
 SAME = ("copy", "copy_p", "stop_gradient", "optimization_barrier", "name", "sharding_constraint",
@@ -135,8 +145,10 @@ def _step(flat: Flat, eqn, arguments: list, scope) -> list:
 
 def _fold(eqn, arguments: list) -> list[Const]:
     """What an equation makes of constants; the weights that it was made of are told."""
-    made = eqn.primitive.bind(*[a.array for a in arguments], **eqn.params)
-    made = made if eqn.primitive.multiple_results else [made]
+    made = _view(eqn, arguments)
+    if made is None:
+        made = eqn.primitive.bind(*[a.array for a in arguments], **eqn.params)
+        made = made if eqn.primitive.multiple_results else [made]
     if eqn.primitive.name in RESHAPED:
         return [Const(array, arguments[0].source) for array in made]
     if eqn.primitive.name == "slice" and arguments[0].source:
@@ -144,6 +156,16 @@ def _fold(eqn, arguments: list) -> list[Const]:
     parts = dict.fromkeys(part for a in arguments if a.source
                           for part in a.source.removeprefix(COMPUTED).split(", "))
     return [Const(array, COMPUTED + ", ".join(parts) if parts else "") for array in made]
+
+
+def _view(eqn, arguments: list) -> list[np.ndarray] | None:
+    """The weight itself, seen in another way, so that its place in the network's array stays known."""
+    name, array = eqn.primitive.name, arguments[0].array if arguments else None
+    if not isinstance(array, np.ndarray) or not arguments[0].source or name not in VIEWS:
+        return None
+    if name == "broadcast_in_dim" and array.size != eqn.outvars[0].aval.size:
+        return None
+    return [VIEWS[name](array, eqn.params)]
 
 
 def _part(eqn) -> str:

@@ -34,14 +34,14 @@ class Slots:
     def fill(self, slot: str, role: str, axes: str, part=None, shape=None, flip=()) -> None:
         """Fill a slot from the weight of a role: a part of its last axis, in another shape, with
         axes the other way round."""
-        weight, array, source = self.items[role], self.array(role), self.items[role].source
+        weight, array = self.items[role], self.array(role)
         if part is not None:
-            array, source = array[..., part], f"{source}[..., {part.start}:{part.stop}]"
+            array = array[..., part]
         if shape is not None:
             array = array.reshape(shape)
         if flip:
-            array, source = np.flip(array, flip), f"{source}, flipped"
-        self.put(slot, array, axes, source, (id(weight), axes, str(part), str(shape), flip))
+            array = np.flip(array, flip)
+        self.put(slot, array, axes, weight.source, (id(weight), axes, str(part), str(shape), flip))
 
     def put(self, slot: str, array, axes: str, source: str = "", key=None) -> None:
         """Fill a slot with an array."""

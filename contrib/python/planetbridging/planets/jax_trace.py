@@ -52,7 +52,8 @@ class Walk:
         self.root = trace.root
         self.specs = trace.specs
         self.opened = trace.opened
-        self.flat = flatten(trace.jaxpr, trace.weights, trace.sources)
+        weights = [held(builder, *weight) for weight in zip(trace.sources, trace.weights)]
+        self.flat = flatten(trace.jaxpr, weights, trace.sources)
         self.sized = Sized(self.flat, names_in(trace.specs))
         self.uses = self._count_uses()
         self.values: dict[int, Value] = {}
@@ -320,6 +321,15 @@ def check_dtype(dtype) -> None:
 def narrow(dtype) -> bool:
     """Whether integers of a type wrap around where the stream's int64 does not."""
     return dtype.kind in INT_KINDS and str(dtype) not in ("int32", "int64")
+
+
+def held(builder: Builder, source: str, weight):
+    """A weight in NumPy's form, by its own memory, and noted; keys of random numbers have none."""
+    if not isinstance(weight.dtype, np.dtype):
+        return weight
+    array = np.asarray(weight)
+    builder.origin(source, array)
+    return array
 
 
 def source_name(source: str) -> str:

@@ -128,7 +128,7 @@ def _walked(obj, name, record, new=True):
     backend = keras.backend.backend()
     versions = {package: installed_version(package) for package in ("keras", backend, "numpy")}
     builder = Builder(backend, versions, name or obj.name, keras_trace.supported())
-    tracer = keras_trace.Tracer(keras, builder)
+    tracer = keras_trace.Tracer(keras, builder, obj.variables)
     recorded = record(tracer)
     if recorded is None:
         builder.finish([])

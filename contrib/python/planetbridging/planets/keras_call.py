@@ -165,7 +165,7 @@ class Call:
                 for made, (_, shape) in zip(names, outputs)]
 
     def _tensor(self, node: str, slot: Slot):
-        array = self.tracer.keras.ops.convert_to_numpy(slot.variable)
+        array = self.tracer.array(slot.variable)
         return self.tracer.builder.tensor(
             node, slot.name, slot.take(array) if slot.take else array,
             key=(id(slot.variable), slot.axes, slot.part), axes=list(slot.axes) or None,

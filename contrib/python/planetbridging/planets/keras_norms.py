@@ -135,17 +135,28 @@ def groupnorm(call):
 @any_dtype
 def normalization(call):
     """(x - mean) / max(sqrt(variance), 1e-7), or back again with `invert`."""
-    layer, ops, epsilon = call.operation, call.tracer.keras.ops, call.tracer.keras.config.epsilon()
+    layer, epsilon = call.operation, call.tracer.keras.config.epsilon()
     if layer.mean is None:
         return call.refuse("has no mean and variance yet")
     x = call.cast(call.args[0], call.symbols[0].dtype, ".float")
-    mean, variance = (ops.convert_to_numpy(v) for v in (layer.mean, layer.variance))
-    mean, variance = (call.value(np.asarray(v), x.dtype) for v in (mean, variance))
+    mean, variance = (call.value(_statistic(call.tracer, held, used), x.dtype) for held, used in
+                      ((getattr(layer, "adapt_mean", None), layer.mean),
+                       (getattr(layer, "adapt_variance", None), layer.variance)))
     root = call.unary("sqrt", variance, suffix=".sqrt")
     width = call.unary("clip", root, {"min": float(epsilon), "max": None}, ".width")
     if layer.invert:
         return call.binary("add", mean, call.binary("mul", x, width, ".scaled"))
     return call.binary("div", call.binary("sub", x, mean, ".centred"), width)
+
+
+def _statistic(tracer, held, used) -> np.ndarray:
+    """What a normalization uses: the variable that it was adapted in, where there is one, in its shape."""
+    array = np.asarray(tracer.keras.ops.convert_to_numpy(used))
+    own = None if held is None else tracer.array(held)
+    if own is None or own.dtype != array.dtype or own.size != array.size:
+        return array
+    own = own.reshape(array.shape)
+    return own if np.array_equal(own, array) else array
 
 
 def spectral(call):

@@ -39,7 +39,7 @@ def dense(call):
 def project(call, x, kernel, bias=None, suffix: str = ""):
     """x times a kernel [in, out], plus a bias."""
     tracer = call.tracer
-    arrays = [None if v is None else tracer.keras.ops.convert_to_numpy(v) for v in (kernel, bias)]
+    arrays = [None if v is None else tracer.array(v) for v in (kernel, bias)]
     name = tracer.builder.dense(
         call.path + suffix, x.name, *arrays, axes=("i", "o"), keys=(_key(kernel), _key(bias)),
         sources=(getattr(kernel, "path", ""), getattr(bias, "path", "")))

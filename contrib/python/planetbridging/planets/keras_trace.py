@@ -73,8 +73,10 @@ class Tracer:
 
     limited = False
 
-    def __init__(self, keras, builder: Builder):
+    def __init__(self, keras, builder: Builder, variables=()):
         self.keras = keras
+        self.paths = keras_variables.names_of(variables)
+        self.arrays: dict[int, np.ndarray] = {}
         self.builder = builder
         self.table = keras_ops.layers_of(keras)
         self.operations = keras_ops.operations(keras)
@@ -271,7 +273,7 @@ class Tracer:
             return item
         if isinstance(item, self.keras.Variable):
             if id(item) not in self.variables:
-                array = self.keras.ops.convert_to_numpy(item.value)
+                array = self.array(item)
                 name = self.builder.constant(dotted(item.path), array, source=item.path)
                 self.variables[id(item)] = Value(name, array.shape, dtype)
             return self.variables[id(item)]
@@ -282,6 +284,15 @@ class Tracer:
         elif number or array.dtype.kind != "f":
             array = array.astype(dtype if dtype == "float64" else "float32")
         return Value(self.builder.constant(path + ".constant", array), array.shape, dtype)
+
+    def array(self, item) -> np.ndarray:
+        """What a variable or a tensor holds; a variable is copied once, of which weights are views."""
+        if id(item) not in self.paths:
+            return self.keras.ops.convert_to_numpy(item)
+        if id(item) not in self.arrays:
+            array = self.keras.ops.convert_to_numpy(item)
+            self.arrays[id(item)] = self.builder.origin(self.paths[id(item)], array)
+        return self.arrays[id(item)]
 
     def _path(self, operation, prefix: str, traced: bool) -> str:
         """Where a call stands: layers by name; calls in traced code by what they do."""

@@ -40,6 +40,21 @@ def symbolic(keras):
                 setattr(owner, name, plain)
 
 
+def names_of(variables) -> dict[int, str]:
+    """A name for each variable by its id: its path, behind which a number stands if another has it."""
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for variable in variables:
+        if id(variable) not in names:
+            name, count = variable.path, 1
+            while name in taken:
+                count += 1
+                name = f"{variable.path}_{count}"
+            taken.add(name)
+            names[id(variable)] = name
+    return names
+
+
 def function(keras, symbols, outputs):
     """A `keras.Function`, in which operations may bear one name."""
     taken, renamed = set(), []

@@ -18,6 +18,7 @@ def perceptron(walk, path: str, mlp, x: str, wide: int):
     prefix, last = path or "layers", len(mlp.coefs_) - 1
     for n, (weight, bias) in enumerate(zip(mlp.coefs_, mlp.intercepts_)):
         sources = (source(path, f"coefs_[{n}]"), source(path, f"intercepts_[{n}]"))
+        weight, bias = map(walk.builder.origin, sources, (weight, bias))
         x = walk.builder.dense(f"{prefix}.{n}", x, weight, bias, axes=("i", "o"), sources=sources)
         walk.tap(x, lambda data, n=n: hidden(mlp, data, n, False))
         if n < last:
@@ -73,9 +74,13 @@ def _linear(walk, path: str, model, x: str, word: str) -> tuple[str, int, bool]:
     """(the dense node, its width, whether scikit-learn gives its one column as a row)."""
     coef = np.asarray(model.coef_.toarray() if hasattr(model.coef_, "toarray") else model.coef_)
     weight = coef.reshape(1, -1) if coef.ndim == 1 else coef
-    bias = np.broadcast_to(np.asarray(model.intercept_, weight.dtype), len(weight)).copy()
-    x = walk.builder.dense(path or word, x, weight, bias, axes=("o", "i"),
-                           sources=(source(path, "coef_"), source(path, "intercept_")))
+    bias = np.asarray(model.intercept_, weight.dtype)
+    sources = (source(path, "coef_"), source(path, "intercept_"))
+    for name, array in zip(sources, (coef, bias)):
+        walk.builder.origin(name, array)
+    if bias.shape != weight.shape[:1]:
+        bias = np.broadcast_to(bias, len(weight)).copy()
+    x = walk.builder.dense(path or word, x, weight, bias, axes=("o", "i"), sources=sources)
     return x, len(weight), coef.ndim == 1
 
 

@@ -49,7 +49,7 @@ class Walk:
     def values(self, path: str, attribute: str, array) -> str:
         """A constant that holds a fitted attribute."""
         name = f"{path}.{attribute}" if path else attribute
-        return self.builder.constant(name, array, source=name)
+        return self.builder.constant(name, self.builder.origin(name, np.asarray(array)), source=name)
 
     def node(self, path: str, op: str, inputs: list, params=None) -> str:
         return self.builder.node(f"{path}.{op}" if path else op, op, inputs, params)
@@ -205,9 +205,9 @@ def pca(walk: Walk, path: str, step, x: str, wide: int):
     prefix = path or "pca"
     if getattr(step, "mean_", None) is not None:
         x = walk.node(prefix, "sub", [x, walk.values(path, "mean_", step.mean_)])
-    weight = step.components_
-    x = walk.builder.dense(prefix, x, weight, axes=("o", "i"),
-                           sources=(f"{path}.components_" if path else "components_", ""))
+    name = f"{path}.components_" if path else "components_"
+    weight = walk.builder.origin(name, step.components_)
+    x = walk.builder.dense(prefix, x, weight, axes=("o", "i"), sources=(name, ""))
     if getattr(step, "whiten", False):
         scale = np.sqrt(step.explained_variance_)
         least = np.finfo(scale.dtype).eps

@@ -52,12 +52,11 @@ class Call:
         array, dtype = stored(value)
         if dtype != NUMPY.get(self.value_dtype()):
             raise self.refused(f"values of {NUMPY.get(self.value_dtype())} and a weight of {dtype}")
-        source = self.t.source(self.source(attribute))
         if end is not None:
-            array, source = array[first:end], f"{source}[{first}:{end}]"
+            array = array[first:end]
         key = ("leaf", id(value), first, end, len(axes))
         return self.t.builder.tensor(node, slot, array, key=key, dtype=dtype, axes=list(axes),
-                                     source=source)
+                                     source=self.t.source(self.source(attribute)))
 
     def value_dtype(self):
         """The dtype of the first result, which is that of the layer's values."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 
 from .torch_dims import number, same_size, settled
 from .torch_trace import NUMPY, Refused, Translator, Weight
@@ -59,9 +58,9 @@ def conv_transpose(n: int):
                   "bias": b is not None}
         wanted = t.builder.unique(t.wanted(fx))
         # The stream has the filters first, torch the channels that go in, group by group.
-        parts = [np.swapaxes(part, 0, 1) for part in np.split(array, groups)]
-        tensors = [slot(t, wanted, "weight", w, CONV_AXES[n], dtype, np.concatenate(parts),
-                        ("turned", groups))]
+        parts = array.reshape(groups, -1, *array.shape[1:]).swapaxes(1, 2)
+        filters = parts.reshape(-1, parts.shape[2], *array.shape[2:])
+        tensors = [slot(t, wanted, "weight", w, CONV_AXES[n], dtype, filters, ("turned", groups))]
         tensors += [slot(t, wanted, "bias", b, "f", dtype)] if b else []
         return t.builder.put(wanted, f"convtranspose{n}", [t.tensor(x, fx)], params, tensors)
     return handler

@@ -73,9 +73,21 @@ class Translator:
         self.moved: dict[tuple, str] = {}
         self.casts: dict[tuple, str] = {}
         self.evaluated = dict(evaluated or {})
+        self._origins()
         self.alive: list = []
         self.fixed: dict[object, set[str]] = {}
         self.assumed: set = set()
+
+    def _origins(self) -> None:
+        """Tell the builder what the module's state dict holds, tied parameters under their first names."""
+        held: dict[tuple, tuple] = {}
+        for name, tensor in self.model.state_dict(keep_vars=True).items():
+            if isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided and \
+                    tensor.dtype in NUMPY and name not in self.evaluated:
+                same = tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
+                held.setdefault(same, (tensor, []))[1].append(name)
+        for tensor, names in held.values():
+            self.builder.origin(names[0], stored(tensor)[0], names[1:])
 
     def run(self, names: list[str], outputs: dict[str, str]) -> Graph:
         """The graph with inputs called `names` and outputs (output name to fx node name)."""
@@ -400,8 +412,8 @@ def operation_name(node: FxNode) -> str:
 
 
 def stored(tensor) -> tuple[np.ndarray, str]:
-    """(array, dtype name) of a tensor, in C order; numpy has no bfloat16, so its bits as uint16."""
-    tensor = tensor.detach().contiguous()
+    """(array, dtype name) of a tensor, its own memory; numpy has no bfloat16, so its bits as uint16."""
+    tensor = tensor.detach()
     if tensor.dtype not in NUMPY:
         raise Refused(f"a weight of dtype {tensor.dtype}")
     if tensor.dtype is torch.bfloat16:

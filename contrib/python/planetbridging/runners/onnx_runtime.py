@@ -18,14 +18,17 @@ TYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float1
          "tensor(int8)": "int8", "tensor(uint8)": "uint8", "tensor(bool)": "bool"}
 
 
-def run(model: str, inputs: dict, threads: int = 1, spec: str = "") -> dict[str, np.ndarray]:
-    """Optimisations would fuse operators: with them a wrong file might be run as a right one."""
+def run(model: str, inputs: dict, threads: int = 1, spec: str = "",
+        optimised: bool = False) -> dict[str, np.ndarray]:
+    """Optimisations fuse operators, with which a wrong file might be run as a right one: without them,
+    unless `optimised` asks for its own defaults."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
