@@ -26,7 +26,7 @@ from contest import BIN, Pace
 BENCHES = {**dict.fromkeys(("products", "small", "few", "one"), "products"), "cores": "cores",
            **dict.fromkeys(("mlp", "attention", "convolution", "recurrent", "rows"), "layers"),
            "whole": "whole", "paths": "paths", "start": "paths", "emitting": "emitting",
-           "requesting": "requesting"}
+           "requesting": "requesting", "interop": "interop"}
 """Each is a table, which a module's `bench` makes."""
 
 

@@ -30,6 +30,14 @@ ABSENT = "not on this machine"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+PEAK = """
+import os, sys
+_, _, used = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ), 0)
+print(used.ru_maxrss, file=sys.stderr)
+"""
+"""Runs a program and says how many kilobytes it had."""
+
+
 @dataclass
 class Pace:
     """How long everybody works: rounds, and seconds in each; `quick` is for tests of the bench."""
@@ -119,6 +127,8 @@ class Program:
     """A whole program, from its start to its end; a list of several is a pipeline."""
 
     about = ""
+    quiet = False
+    """Whether its messages are nobody's."""
 
     def __init__(self, *stages: list, given: Path | None = None, made: Path | None = None):
         self.stages = [[str(part) for part in stage] for stage in stages]
@@ -141,14 +151,24 @@ class Program:
         return cpu, time.perf_counter() - begun
 
     def _start(self, stage: list[str], given: int, made: int) -> int:
-        return os.posix_spawn(stage[0], stage, environment(), file_actions=[
-            (os.POSIX_SPAWN_DUP2, given, 0), (os.POSIX_SPAWN_DUP2, made, 1)])
+        actions = [(os.POSIX_SPAWN_DUP2, given, 0), (os.POSIX_SPAWN_DUP2, made, 1)]
+        if self.quiet:
+            actions.append((os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0))
+        return os.posix_spawn(stage[0], stage, environment(), file_actions=actions)
 
     def _end(self, name: str, child: int) -> float:
         _, status, used = os.wait4(child, 0)
         if status != 0:
             raise Trouble(f"{Path(name).name} ended with status {os.waitstatus_to_exitcode(status)}")
         return used.ru_utime + used.ru_stime
+
+    def peak(self) -> int:
+        """The most memory that it had, of a run of its own.  What starts a process is the least that the
+        system ever says of it, so a small one does."""
+        with open(self.given or os.devnull, "rb") as given, open(self.made or os.devnull, "wb") as made:
+            done = subprocess.run([sys.executable, "-I", "-S", "-c", PEAK, *self.stages[0]], stdin=given,
+                                  stdout=made, stderr=subprocess.PIPE, env=environment(), check=False)
+        return int(done.stderr.split()[-1]) * 1024
 
     def close(self) -> None:
         """Nothing lasts from run to run."""
