@@ -12,6 +12,7 @@ static const struct cmd_opt options[] = {
 	    "narrower weights: f16, bf16, and in gguf q8_0, q5_1, q5_0, q4_1, q4_0;\n"
 	    "says what each tensor loses" },
 	{ 'f', "format", "FORMAT", "what to write: see loom-list formats" },
+	{ 'j', "jobs", "N", "threads that check what was written (default 1)" },
 	{ 'o', "output", "OUT",
 	    "the file or directory that appears, whole or not at all\n"
 	    "(default: standard output)" },
@@ -40,6 +41,9 @@ take_option(struct export *e, int key)
 		break;
 	case 'f':
 		e->options.format = optarg;
+		break;
+	case 'j':
+		e->options.jobs = (int)cmd_number(&e->cmd, optarg, 1, 1024);
 		break;
 	case 'o':
 		e->options.output = strcmp(optarg, "-") == 0 ? NULL : optarg;

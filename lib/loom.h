@@ -121,6 +121,8 @@ int loom_tensors_finish(struct loom_tensors *, struct loom_error *) LOOM_MUST_CH
 /* All of tensor i; its data live until loom_tensors_free. */
 int loom_tensors_load(struct loom_tensors *, size_t i, struct loom_tensor *,
     struct loom_error *) LOOM_MUST_CHECK;
+/* Fail, and name those that are, if that is no format in which tensors are written. */
+int loom_tensors_writes(const char *format, struct loom_error *) LOOM_MUST_CHECK;
 /*
  * Write n tensors as "npy" (n = 1), "npz", "safetensors" or "raw" (the bare values, one after
  * another) to path, by a temporary name and a rename; NULL is standard output.
@@ -212,6 +214,7 @@ struct loom_export_options {
 	const char *dtype;     /* narrower weights: "f16", "bf16", "q8_0" ...; NULL: as they are */
 	const char *tokenizer; /* a tokenizer.json, or the directory it is in */
 	int opset;	       /* of ONNX; 0: 17 */
+	int jobs;	       /* threads that check what was written; 0: 1 */
 	/*
 	 * Told of the file before it appears, with made-up inputs and what the network makes of them: 0
 	 * lets it appear, 1 does not, -1 is a failure.  Or NULL.
@@ -259,6 +262,8 @@ void loom_run_keep(struct loom_run *);
 /* Borrow input i until the next forward returns.  Any dtype; converted by value or refused. */
 int loom_run_set(struct loom_run *, size_t i, const struct loom_tensor *,
     struct loom_error *) LOOM_MUST_CHECK;
+/* Failures of what the inputs are name this as their source, not the model; borrowed. */
+void loom_run_from(struct loom_run *, const char *source);
 /*
  * From now on nodes read t instead of the value that is called t->name, an input or what a node
  * makes; results and taps still show what was computed.  So with another side's values each node

@@ -40,19 +40,20 @@ class Way:
 
 # ---- networks ----
 
-def put_safetensors(path: Path, tensors: dict) -> None:
+def put_safetensors(path: Path, tensors: dict, half: bool) -> None:
     """`tensors` are shapes: each is drawn when its turn comes."""
     head, at = {}, 0
     for name, shape in tensors.items():
-        size = 4 * int(np.prod(shape))
-        head[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, at + size]}
+        size = (2 if half else 4) * int(np.prod(shape))
+        head[name] = {"dtype": "F16" if half else "F32", "shape": list(shape), "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as out:
         out.write(len(text).to_bytes(8, "little") + text)
         for shape in tensors.values():
-            out.write(RNG.standard_normal(shape, np.float32) / np.float32(np.sqrt(shape[-1])))
+            drawn = RNG.standard_normal(shape, np.float32) / np.float32(np.sqrt(shape[-1]))
+            out.write(drawn.astype(np.float16) if half else drawn)
 
 
 def llama(config: dict) -> dict:
@@ -94,9 +95,8 @@ def tokenizer(folder: Path) -> None:
         {"bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "PreTrainedTokenizerFast"}))
 
 
-def decoder(folder: Path, quick: bool) -> Path:
+def decoder(made: Path, quick: bool, half: bool = False) -> Path:
     """A directory as Hugging Face has them, of random weights."""
-    made = folder / "llama"
     made.mkdir()
     d, layers = (64, 2) if quick else (1024, 8)
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": d,
@@ -104,10 +104,10 @@ def decoder(folder: Path, quick: bool) -> Path:
               "num_key_value_heads": d // 64, "head_dim": 32, "vocab_size": 260, "hidden_act": "silu",
               "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
               "attention_bias": False, "mlp_bias": False, "tie_word_embeddings": False,
-              "bos_token_id": 258, "eos_token_id": 259, "torch_dtype": "float32"}
+              "bos_token_id": 258, "eos_token_id": 259, "torch_dtype": "float16" if half else "float32"}
     made.joinpath("config.json").write_text(json.dumps(config))
     tokenizer(made)
-    put_safetensors(made / "model.safetensors", llama(config))
+    put_safetensors(made / "model.safetensors", llama(config), half)
     return made
 
 
@@ -130,9 +130,11 @@ def stack(folder: Path, quick: bool) -> tuple[Path, Path]:
 
 def ways(folder: Path, quick: bool) -> list[Way]:
     model, state = stack(folder, quick)
-    there = decoder(folder, quick)
+    there, half = decoder(folder / "llama", quick), decoder(folder / "half", quick, half=True)
     speaker, words = folder / "llama.entity", there / "model.safetensors"
+    whisperer, soft = folder / "half.entity", half / "model.safetensors"
     ours(IMPORT, "-o", speaker, there)
+    ours(IMPORT, "-o", whisperer, half)
     cut = ["-T", there]
     return [
         Way("safetensors", ["-f", "safetensors"], model, folder / "out.safetensors", state,
@@ -142,8 +144,9 @@ def ways(folder: Path, quick: bool) -> list[Way]:
             None, 10),
         Way("gguf, F32", ["-f", "gguf", *cut], speaker, folder / "out.gguf", words, "gguf_save",
             "gguf_load"),
-        Way("gguf, F16", ["-f", "gguf", "-d", "f16", *cut], speaker, folder / "half.gguf", words,
-            "gguf_save_half", "gguf_load"),
+        Way("gguf, F16", ["-f", "gguf", *cut], whisperer, folder / "half.gguf", soft, "gguf_save", "gguf_load"),
+        Way("gguf, F32 to F16", ["-f", "gguf", "-d", "f16", *cut], speaker, folder / "cut.gguf", words,
+            "gguf_save_half", "gguf_load", None),
         Way("huggingface", ["-f", "huggingface", *cut], speaker, folder / "out", there,
             "huggingface_save", "huggingface_load", None),
     ]
@@ -195,7 +198,8 @@ def run(contest: Contest, pace: Pace) -> dict:
     return found
 
 
-def row(case: str, command: list, given: Path, made: Path, python_way: tuple, way: Way, pace: Pace) -> Row:
+def row(case: str, command: list, given: Path, made: Path, python_way: tuple, way: Way, pace: Pace,
+        faster: float | None = None) -> Row:
     """From `given` to `made`; `python_way` is one of leaving.py's and what it starts from."""
     say(case)
     contest, copy, theirs = Contest(), made.parent / "copy", made.parent / f"theirs{made.suffix}"
@@ -206,8 +210,8 @@ def row(case: str, command: list, given: Path, made: Path, python_way: tuple, wa
                                       copy))
     enter(contest, *python_way, theirs)
     contest.enter(name, lambda: Fresh(command, made))
-    result = Row(case, size_of(whole) / 1e9, "GB/s", run(contest, pace))
-    for other, target in ((CAT, None), (COPY, way.copy), (INSIDE, way.faster), (WHOLE, None)):
+    result = Row(case, size_of(whole) / 1e9, "GB/s", run(contest, pace), "wall")
+    for other, target in ((CAT, None), (COPY, way.copy), (INSIDE, faster), (WHOLE, None)):
         result.against(name, other, target)
     remove(copy)
     remove(theirs)
@@ -216,8 +220,8 @@ def row(case: str, command: list, given: Path, made: Path, python_way: tuple, wa
 
 def rows(way: Way, folder: Path, pace: Pace) -> list[Row]:
     back = folder / "back.entity"
-    made = [row(f"export, {way.name}", [EXPORT, *way.options, "-o", way.made, way.model], way.model, way.made,
-                (way.save, way.state), way, pace),
+    made = [row(f"export, {way.name}", [EXPORT, "-j", "2", *way.options, "-o", way.made, way.model], way.model,
+                way.made, (way.save, way.state), way, pace, way.faster),
             row(f"import, {way.name}", [IMPORT, "-o", back, way.made], way.made, back, (way.load, way.made),
                 way, pace)]
     remove(back)
@@ -226,9 +230,9 @@ def rows(way: Way, folder: Path, pace: Pace) -> list[Row]:
 
 
 def bench(name: str, folder: Path, pace: Pace) -> Table:
-    table = Table(name, "Files of other engines: export and import, from file to file, and the most memory "
-                  "that the process had; ours ends when the file is on the disk, and an export then has read "
-                  "it back, compared it and run it")
+    table = Table(name, "Files of other engines: export (-j 2) and import, from file to file on the wall clock, "
+                  "and the most memory that the process had; ours ends when the file is on the disk, and an "
+                  "export then has read it back, compared it and run it")
     for way in ways(folder, pace.quick):
         table.rows += rows(way, folder, pace)
     table.goal_of_rows()

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ struct lm_place {
 	const char *name;  /* the last component of final, or what stands for it */
 	char *room;	   /* the directory meanwhile */
 	char *path;	   /* the output within it, or the same */
-	int directory, made;
+	int directory, made, synced;
 	int through; /* final is standard output, a device or a pipe: it is written, not replaced */
 	size_t n;
 	char **files; /* paths within room, n of them */
@@ -181,6 +182,7 @@ lm_place_file(struct lm_place *p, const char *name, struct lm_sink **out, struct
 	path = p->directory ? join(p, p->room, "/", name, err) : join(p, p->path, "", name, err);
 	if (path == NULL || lm_sink_open(out, path, err) < 0)
 		return -1;
+	lm_sink_leave_unsynced(*out);
 	lm_sink_doom(NULL, path);
 	p->files[p->n++] = path;
 	path = join(p, p->shown, p->directory ? "/" : "", name, err);
@@ -203,6 +205,30 @@ lm_place_path(const struct lm_place *p)
 }
 
 /* ---- the end ---- */
+
+static int
+sync_file(const char *path, struct loom_error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return lm_fail_sys(err, errno, "cannot open it again");
+	r = fsync(fd) < 0 ? lm_fail_sys(err, errno, "cannot sync it") : 0;
+	(void)close(fd);
+	return r;
+}
+
+int
+lm_place_sync(struct lm_place *p, struct loom_error *err)
+{
+	size_t i;
+
+	for (i = 0; i < p->n && !p->through && !p->synced; i++)
+		if (sync_file(p->files[i], err) < 0)
+			return lm_fail_in(err, p->shown);
+	p->synced = 1;
+	return 0;
+}
 
 static int
 copy_out(const struct lm_place *p, struct loom_error *err)
@@ -271,6 +297,8 @@ lm_place_commit(struct lm_place *p, struct loom_error *err)
 
 	if (p->through)
 		return copy_out(p, err);
+	if (lm_place_sync(p, err) < 0)
+		return -1;
 	r = p->directory ? rename_directory(p, err) : rename_files(p, err);
 	return r < 0 ? lm_fail_in(err, p->shown) : 0;
 }

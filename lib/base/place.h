@@ -26,6 +26,8 @@ int lm_place_file(struct lm_place *, const char *name, struct lm_sink **,
 const char *lm_place_name(struct lm_place *, const char *suffix, struct loom_error *);
 /* Where the output stands for now, a file or a directory. */
 const char *lm_place_path(const struct lm_place *);
+/* Waits until all files are on the disk, which may be done while others read them; commit does it otherwise. */
+int lm_place_sync(struct lm_place *, struct loom_error *) LOOM_MUST_CHECK;
 /* Each takes its name: those with a suffix first, the output last. */
 int lm_place_commit(struct lm_place *, struct loom_error *) LOOM_MUST_CHECK;
 /* Without a commit before it nothing is left.  Takes NULL. */

@@ -51,6 +51,7 @@ struct lm_sink {
 	char *temporary; /* the name it has meanwhile, or NULL */
 	int fd;		 /* -1: memory */
 	int named;	 /* temporary exists */
+	int unsynced;	 /* someone else waits until it is on the disk */
 	uint64_t total;
 	struct lm_buf buf;
 };
@@ -231,6 +232,12 @@ lm_sink_tell(const struct lm_sink *s)
 	return s->total;
 }
 
+void
+lm_sink_leave_unsynced(struct lm_sink *s)
+{
+	s->unsynced = 1;
+}
+
 /* Give an unnamed file its temporary name, so that a rename can put it in place. */
 static int
 name_it(struct lm_sink *s, struct loom_error *err)
@@ -252,7 +259,7 @@ name_it(struct lm_sink *s, struct loom_error *err)
 static int
 take_name(struct lm_sink *s, struct loom_error *err)
 {
-	if (fsync(s->fd) < 0)
+	if (!s->unsynced && fsync(s->fd) < 0)
 		return lm_fail_sys(err, errno, "cannot sync it");
 	if (!s->named && name_it(s, err) < 0)
 		return -1;

@@ -13,6 +13,8 @@ struct lm_sink;
 int lm_sink_open(struct lm_sink **, const char *path, struct loom_error *) LOOM_MUST_CHECK;
 /* What messages call it, where its path is not what the user knows. */
 void lm_sink_call(struct lm_sink *, const char *name);
+/* lm_sink_commit does not wait until the bytes are on the disk: the caller will, before anybody knows the name. */
+void lm_sink_leave_unsynced(struct lm_sink *);
 /* Bytes appended to memory that the caller frees with lm_free after lm_sink_take. */
 int lm_sink_memory(struct lm_sink **, struct loom_error *) LOOM_MUST_CHECK;
 int lm_sink_write(struct lm_sink *, const void *, size_t, struct loom_error *) LOOM_MUST_CHECK;

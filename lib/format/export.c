@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "format/format.h"
 #include "model/same.h"
 
@@ -35,21 +36,83 @@ note(const struct lm_export *e, const char *what, const struct lm_buf *why, stru
 	    why != NULL && why->len > 0 ? why->data : "");
 }
 
-/* 1, or 0 with a note. */
+/* What is found out about the files side by side; each writes into its own. */
+enum { ON_THE_DISK, NETWORK, BITS, CHECKS };
+
+struct check {
+	struct lm_buf why;
+	struct loom_error err;
+	int r; /* 1 the same, 0 not, with why; -1 */
+};
+
+struct checking {
+	struct lm_export *e;
+	const struct loom_model *back;
+	struct check check[CHECKS];
+};
+
+static int
+look(struct checking *c, size_t what, struct lm_buf *why, struct loom_error *err)
+{
+	if (what == ON_THE_DISK)
+		return lm_place_sync(c->e->place, err) < 0 ? -1 : 1;
+	if (what == NETWORK)
+		return lm_same_network(c->e->model, c->back, why, err);
+	return c->e->options->dtype != NULL ? 1 : lm_same_bits(c->e->model, c->back, why, err);
+}
+
+static void
+look_at(void *context, int worker, size_t from, size_t to)
+{
+	struct checking *c = context;
+	struct check *check;
+
+	(void)worker;
+	for (; from < to; from++) {
+		check = &c->check[from];
+		check->r = look(c, from, &check->why, &check->err);
+		if (check->r != 1)
+			return; /* one that is another network need not even run */
+	}
+}
+
+/* 1, or 0 with a note: the first that is not as it should be counts. */
+static int
+judge(struct checking *c, struct loom_error *err)
+{
+	size_t i;
+
+	for (i = 0; i < CHECKS && c->check[i].r == 1; i++)
+		continue;
+	if (i == CHECKS)
+		return 1;
+	if (c->check[i].r < 0) {
+		*err = c->check[i].err;
+		return -1;
+	}
+	return note(c->e, "reads back as another network, and is not written", &c->check[i].why,
+	    err);
+}
+
 static int
 compare(struct lm_export *e, const struct loom_model *back, struct loom_error *err)
 {
-	struct lm_buf why;
+	struct checking c = { .e = e, .back = back };
+	struct lm_pool *pool;
+	size_t i;
 	int same;
 
-	lm_buf_init(&why, 1 << 16);
-	same = lm_same_network(e->model, back, &why, err);
-	if (same == 1 && e->options->dtype == NULL)
-		same = lm_same_bits(e->model, back, &why, err);
-	if (same == 0 &&
-	    note(e, "reads back as another network, and is not written", &why, err) < 0)
-		same = -1;
-	lm_buf_release(&why);
+	if (lm_pool_new(&pool, e->options->jobs > 1 ? e->options->jobs : 1, err) < 0)
+		return -1;
+	for (i = 0; i < CHECKS; i++) {
+		lm_buf_init(&c.check[i].why, 1 << 16);
+		c.check[i].r = 1;
+	}
+	lm_pool_each(pool, CHECKS, 1, look_at, &c);
+	same = judge(&c, err);
+	for (i = 0; i < CHECKS; i++)
+		lm_buf_release(&c.check[i].why);
+	lm_pool_free(pool);
 	return same;
 }
 

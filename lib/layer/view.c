@@ -163,19 +163,35 @@ lm_view_run(const struct lm_view *v, uint64_t from, uint64_t n, void *dst, struc
 	return read_run(v, v->first + from, n, dst, err);
 }
 
+/* n elements, from is step elements apart; float32 is what it is as a rule. */
+static void
+gather_row(unsigned char *dst, const unsigned char *from, uint64_t n, uint64_t step, uint64_t size)
+{
+	uint64_t i;
+
+	if (step == 1)
+		memcpy(dst, from, (size_t)(n * size));
+	else if (size == sizeof(float))
+		for (i = 0; i < n; i++)
+			memcpy(dst + i * sizeof(float), from + i * step * sizeof(float),
+			    sizeof(float));
+	else
+		for (i = 0; i < n; i++)
+			memcpy(dst + i * size, from + i * step * size, size);
+}
+
 void
 lm_view_gather(const struct lm_view *v, const unsigned char *from, unsigned char *dst)
 {
 	/* Modulo 2^64: a negative stride goes back. */
-	uint64_t at[LM_VIEW_RANK] = { 0 }, size = v->dtype->bits / 8, place = v->first, i;
+	uint64_t at[LM_VIEW_RANK] = { 0 }, size = v->dtype->bits / 8, place = v->first;
 	uint64_t inner = v->rank > 0 ? v->extent[v->rank - 1] : 1;
 	uint64_t step = v->rank > 0 ? (uint64_t)v->stride[v->rank - 1] : 1;
 	uint64_t rows = lm_view_count(v) / (inner > 0 ? inner : 1);
 	unsigned k;
 
-	for (; rows > 0; rows--) {
-		for (i = 0; i < inner; i++, dst += size)
-			memcpy(dst, from + (place + i * step) * size, size);
+	for (; rows > 0; rows--, dst += inner * size) {
+		gather_row(dst, from + place * size, inner, step, size);
 		for (k = v->rank; k-- > 1;) {
 			place += (uint64_t)v->stride[k - 1];
 			if (++at[k - 1] < v->extent[k - 1])

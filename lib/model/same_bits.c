@@ -198,6 +198,8 @@ lm_same_bits(const struct loom_model *a, const struct loom_model *b, struct lm_b
 	struct lm_made made;
 	int r;
 
+	if (a->n_inputs != b->n_inputs || a->n_outputs != b->n_outputs)
+		return lm_buf_str(why, "other inputs or outputs", err) < 0 ? -1 : 0;
 	if (lm_made_inputs(&made, a, err) < 0)
 		return -1;
 	r = run(&other, b, &made, err);

@@ -35,6 +35,17 @@ edit() {
 	done
 }
 
+@test "export: threads change neither the bytes nor what is said" {
+	for format in onnx safetensors npz; do
+		for jobs in 1 2 3 8; do
+			loom-export -j "$jobs" -f "$format" -o out "$net" 2>said
+			[ "$(cat said)" = "loom-export: out: reads back identically here" ]
+			mv out "$format.$jobs"
+			same "$format.1" "$format.$jobs"
+		done
+	done
+}
+
 @test "export: every other program takes the file where it takes a model" {
 	loom-export -f onnx -o net.onnx "$loom"
 	loom-infer -m "$loom" "$FIXTURES/entity/chain-float32/input.npy" >a.npy
