@@ -45,7 +45,10 @@ say = $(if $(V),,@printf '  %-2s %s\n' $(1) $@;)
 # Into place by a rename, so that a program that runs is never one half linked.
 link = $(call say,LD)$(CC) $(flags) $(LDFLAGS) -o $@.$$$$ $(1) $(libs) && mv $@.$$$$ $@
 
-all: programs $(probes) $(tests) $(out)/bench/forward
+all: programs
+
+# And what the tests run.
+everything: programs $(probes) $(tests) $(out)/bench/forward
 
 programs: $(programs)
 	$(if $(filter release,$(BUILD)),@ln -sfn $(notdir $(out))/bin build/bin)
@@ -134,7 +137,7 @@ run_env    = OUT='$(out)' CC='$(CC)' BUILD='$(BUILD)' VERSION='$(VERSION)' \
 
 check:
 	@contrib/install-deps check
-	$(make_again) all
+	$(make_again) everything
 	@$(run_env) test/run $(SUITES)
 
 # Mistakes planted one at a time, each of which a test has to notice; MUTANTS="words" or EVERY=10 picks some.
@@ -145,7 +148,7 @@ mutants:
 
 lint:
 	@contrib/install-deps lint
-	$(make_again) all
+	$(make_again) everything
 	@$(run_env) test/run lint
 
 format:
@@ -153,7 +156,7 @@ format:
 
 fuzz:
 	@contrib/install-deps fuzz
-	$(make_again) all CC=clang BUILD=fuzzing
+	$(make_again) everything CC=clang BUILD=fuzzing
 	@OUT=build/clang-fuzzing test/fuzz/run $(TARGETS)
 
 # Each function, or FN, over all its inputs: minutes, then hours where there are few processors.
@@ -214,4 +217,4 @@ install: programs
 clean:
 	rm -rf build
 
-.PHONY: all programs contestants check lint format fuzz exhaustive bench demo planets cross wheel check-wheel check-interop install clean
+.PHONY: all programs everything contestants check lint format fuzz exhaustive bench demo planets cross wheel check-wheel check-interop install clean

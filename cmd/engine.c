@@ -77,7 +77,7 @@ run_engine(const struct trial *t, const char *engine, const char *path, struct l
 	err->code = code == 2 ? LOOM_EARG : code == 3 ? LOOM_EFORMAT : LOOM_EIO;
 	(void)snprintf(err->text, sizeof(err->text),
 	    code == 127
-		? "%s: no python3 to run it with: set LOOM_PYTHON"
+		? "%s: no Python to run it with: LOOM_PYTHON names one"
 		: "%s did not run the file, as it says above; LOOM_PYTHON may name a Python "
 		  "that has it and planetbridging",
 	    engine);

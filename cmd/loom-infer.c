@@ -102,11 +102,15 @@ compute(struct infer *in, struct loom_error *err)
 {
 	size_t i;
 
+	/* Before anything takes its time. */
+	if (in->format != NULL && loom_tensors_writes(in->format, err) < 0)
+		return -1;
 	if (loom_model_open(&in->net, in->model, err) < 0 ||
 	    loom_run_new(&in->run, in->net, in->jobs, err) < 0)
 		return -1;
 	if (loom_model_inputs(in->net) > 0 && loom_tensors_open(&in->file, in->input, err) < 0)
 		return -1;
+	loom_run_from(in->run, strcmp(in->input, "-") != 0 ? in->input : "<stdin>");
 	if (in->taps != NULL)
 		loom_run_keep(in->run);
 	for (i = 0; i < loom_model_inputs(in->net); i++)

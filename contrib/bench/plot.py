@@ -67,8 +67,7 @@ def drawn(row: dict, y: float, scale: Scale) -> list[str]:
     middle = y - 4
     parts = [text(24, y, row["case"]),
              f'<path d="M{LEFT} {middle}H{WIDTH - RIGHT}" stroke="{LINE}" stroke-dasharray="1 4"/>']
-    for target in row["targets"]:
-        parts.append(f'<path d="M{scale(target):.1f} {middle - 7}v14" stroke="{GREY}" stroke-width="2"/>')
+    parts += [target(scale(ratio), middle) for ratio in row["targets"]]
     for point in row["points"]:
         parts.append(mark(point["ours"][5:], scale(point["ratio"]), middle))
     last = row["points"][-1]
@@ -82,6 +81,11 @@ def mark(name: str, x: float, y: float) -> str:
     paths = {"square": "M-4 -4h8v8h-8z", "triangle": "M0 -5l5 9h-10z", "diamond": "M0 -6l6 6l-6 6l-6 -6z"}
     at = f'transform="translate({x:.1f} {y:.1f})" fill="{colour}"'
     return f'<circle r="4.5" {at}/>' if shape == "circle" else f'<path d="{paths[shape]}" {at}/>'
+
+
+def target(x: float, y: float) -> str:
+    """The bar at the least ratio that is aimed at."""
+    return f'<path d="M{x:.1f} {y - 7}v14" stroke="{GREY}" stroke-width="2"/>'
 
 
 def text(x: float, y: float, words: str, *, fill: str = GREY, weight: str = "normal",
@@ -98,13 +102,16 @@ def frame(found: dict, scale: Scale, bottom: float, body: list[str]) -> list[str
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{bottom + 8:.0f}" '
              f'viewBox="0 0 {WIDTH} {bottom + 8:.0f}" font-family="system-ui, DejaVu Sans, sans-serif" '
              'font-size="12">',
-             text(12, 20, "Their time by ours: right of the line at 1 we are faster", weight="bold"),
-             text(12, 38, f"{machine['processor']}, {machine['date']}, one core; the grey bar is the target, "
-                  "the number is of the last set")]
+             text(12, 20, "Speed of planetbridging as a multiple of the other library's, which stands behind "
+                  "the slash: 2 is twice as fast, 1/2 half as fast", weight="bold"),
+             text(12, 38, f"{machine['processor']}, {machine['date']}, one core unless a line says another number; "
+                  "the number at the right is that of the last mark"),
+             text(12, 56, "Instructions that planetbridging uses:")]
     x = LEFT
     for name in sets:
         lines += [mark(name, x, 52), text(x + 9, 56, name)]
         x += 90
+    lines += [target(x, 52), text(x + 9, 56, "least that is aimed at")]
     for tick in scale.ticks():
         strong = tick == 1
         lines.append(f'<path d="M{scale(tick):.1f} {top + 10}V{bottom - ROW}" '

@@ -108,6 +108,9 @@ settle_names(struct lm_place *p, const char *path, struct loom_error *err)
 {
 	const char *slash, *dir = getenv("TMPDIR");
 
+	if (p->directory && path == NULL)
+		return lm_fail(err, LOOM_EARG,
+		    "cannot be the directory that this format is: name one with -o");
 	p->through = !p->directory && (path == NULL || is_node(path));
 	if (p->through) {
 		p->final = path;

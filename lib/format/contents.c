@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "format/entity.h"
+#include "format/flat.h"
 #include "format/graph.h"
 #include "format/origin.h"
 #include "format/stats.h"
@@ -324,6 +325,21 @@ describe_tensors(json_t *object, struct loom_tensors *t, struct describing *d,
 
 /* ---- either ---- */
 
+/* What a file of either kind says that it holds. */
+static int
+open_either(struct loom_model **model, struct loom_tensors **tensors, struct lm_source *source,
+    struct loom_error *err)
+{
+	struct loom_tensors *t;
+
+	if (lm_tensors_open(&t, source, err) < 0)
+		return -1;
+	if (t->topology != NULL)
+		return lm_flat_open(model, t, err);
+	*tensors = t;
+	return 0;
+}
+
 static int
 describe(json_t *object, struct lm_source *source, const struct lm_format_ops *format, int values,
     struct loom_error *err)
@@ -331,12 +347,15 @@ describe(json_t *object, struct lm_source *source, const struct lm_format_ops *f
 	struct describing d = { NULL, values };
 	struct loom_model *model = NULL;
 	struct loom_tensors *tensors = NULL;
-	int r = -1;
+	int r;
 
-	if ((format->holds & LM_HOLDS_TENSORS) == 0) {
-		if (lm_checkpoint_open(&model, source, NULL, err) == 0)
-			r = describe_model(object, model, &d, err);
-	} else if (lm_tensors_open(&tensors, source, err) == 0)
+	if ((format->holds & LM_HOLDS_TENSORS) == 0)
+		r = lm_checkpoint_open(&model, source, NULL, err);
+	else
+		r = open_either(&model, &tensors, source, err);
+	if (model != NULL)
+		r = describe_model(object, model, &d, err);
+	else if (tensors != NULL)
 		r = describe_tensors(object, tensors, &d, err);
 	loom_tensors_free(tensors);
 	loom_model_free(model);

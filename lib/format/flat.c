@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/entity.h"
+#include "format/facts.h"
 #include "format/topology.h"
 
 /* ---- reading ---- */
@@ -38,6 +39,7 @@ put_topology(const struct loom_tensors *t, const struct loom_model *like, struct
 	return t->topology != NULL ? lm_buf_str(text, t->topology, err) : no_topology(t, err);
 }
 
+/* What is said of the network beside the graph. */
 static int
 keep_titles(struct loom_model *m, const struct loom_model *like, struct loom_error *err)
 {
@@ -51,7 +53,7 @@ keep_titles(struct loom_model *m, const struct loom_model *like, struct loom_err
 		if (m->planet == NULL)
 			return -1;
 	}
-	return 0;
+	return lm_facts_keep(m, lm_facts(like, err), err);
 }
 
 static int
@@ -84,27 +86,54 @@ lm_flat_fill(struct loom_model *m, struct loom_tensors *t, struct loom_error *er
 	return r;
 }
 
+/* The tensors are gone then, and the model has their source. */
 static int
-read_source(struct loom_model *m, struct lm_source *source, const struct loom_model *like,
+take_tensors(struct loom_model *m, struct loom_tensors *t, const struct loom_model *like,
     struct loom_error *err)
 {
-	struct loom_tensors *t;
-	int r;
+	int r = like != NULL ? fill_like(m, t, like, err) : lm_flat_fill(m, t, err);
 
-	m->source = NULL; /* the tensors have it now, and free it on failure */
-	if (lm_tensors_open(&t, source, err) < 0)
-		return -1;
-	r = like != NULL ? fill_like(m, t, like, err) : lm_flat_fill(m, t, err);
 	m->source = t->source;
 	t->source = NULL;
 	loom_tensors_free(t);
 	return r;
 }
 
+static int
+read_source(struct loom_model *m, struct lm_source *source, const struct loom_model *like,
+    struct loom_error *err)
+{
+	struct loom_tensors *t;
+
+	m->source = NULL; /* the tensors have it now, and free it on failure */
+	if (lm_tensors_open(&t, source, err) < 0)
+		return -1;
+	return take_tensors(m, t, like, err);
+}
+
 int
 lm_flat_read(struct loom_model *m, struct lm_source *source, struct loom_error *err)
 {
 	return read_source(m, source, NULL, err);
+}
+
+int
+lm_flat_open(struct loom_model **out, struct loom_tensors *t, struct loom_error *err)
+{
+	struct loom_model *m;
+
+	*out = NULL;
+	if (lm_model_new(&m, lm_source_name(t->source), err) < 0) {
+		loom_tensors_free(t);
+		return -1;
+	}
+	if (take_tensors(m, t, NULL, err) < 0 || lm_model_check(m, err) < 0) {
+		(void)lm_fail_in(err, m->name);
+		loom_model_free(m);
+		return -1;
+	}
+	*out = m;
+	return 0;
 }
 
 int
@@ -121,6 +150,8 @@ lm_flat_open_like(struct loom_model **out, const char *path, const struct loom_m
 		lm_source_free(source);
 		return -1;
 	}
+	m->how.windows = 1;
+	m->how.blind = 1;
 	if (read_source(m, source, like, err) < 0 || lm_model_check(m, err) < 0) {
 		loom_model_free(m);
 		return -1;

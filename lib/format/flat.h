@@ -12,6 +12,8 @@
 int lm_flat_read(struct loom_model *, struct lm_source *, struct loom_error *) LOOM_MUST_CHECK;
 /* The same where the tensors are indexed already. */
 int lm_flat_fill(struct loom_model *, struct loom_tensors *, struct loom_error *) LOOM_MUST_CHECK;
+/* The network that a file of tensors says it is; takes the tensors over, also on failure. */
+int lm_flat_open(struct loom_model **, struct loom_tensors *, struct loom_error *) LOOM_MUST_CHECK;
 /* A file of tensors as the weights of that network. */
 int lm_flat_open_like(struct loom_model **, const char *path, const struct loom_model *like,
     struct loom_error *) LOOM_MUST_CHECK;

@@ -103,6 +103,25 @@ readable(char *dst, size_t size, unsigned holds)
 	return dst;
 }
 
+/* JSON that says what kind of network a Hugging Face directory holds. */
+static int
+is_config(struct lm_source *s, struct loom_error *err)
+{
+	static const char *const keys[] = { "\"model_type\"", "\"architectures\"" };
+	const unsigned char *head;
+	char text[LM_SNIFF + 1];
+	size_t len, i;
+
+	if (lm_source_peek(s, &head, LM_SNIFF, &len, err) < 0 || len == 0 || head[0] != '{')
+		return 0;
+	memcpy(text, head, len);
+	text[len] = '\0';
+	for (i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		if (strstr(text, keys[i]) != NULL)
+			return 1;
+	return 0;
+}
+
 static int
 fail_unknown(struct lm_source *s, unsigned holds, const struct lm_format_ops *other,
     struct loom_error *err)
@@ -110,6 +129,9 @@ fail_unknown(struct lm_source *s, unsigned holds, const struct lm_format_ops *ot
 	const char *kind = holds == LM_HOLDS_MODEL ? "network" : "file of tensors";
 	char names[256];
 
+	if (other == NULL && (holds & LM_HOLDS_MODEL) && is_config(s, err))
+		return lm_source_fail(s, err, LOOM_EFORMAT,
+		    "is the config.json of a Hugging Face directory: name the directory");
 	if (holds == (LM_HOLDS_MODEL | LM_HOLDS_TENSORS))
 		return lm_source_fail(s, err, LOOM_EFORMAT,
 		    "neither a checkpoint nor a file of tensors that we read");

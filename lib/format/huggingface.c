@@ -11,6 +11,7 @@
 #include "format/facts.h"
 #include "format/flat.h"
 #include "format/shards.h"
+#include "layer/layout.h"
 
 enum { CONFIG = 4 << 20, PIECE = 1 << 16, PATH = 4096 };
 
@@ -255,6 +256,49 @@ all_used(const struct reading *r, struct loom_error *err)
 	return 0;
 }
 
+/* ---- origins ---- */
+
+/* Each tensor is a slot, whole and in its order; a table that is the logits' weight has two names. */
+static int
+put_origin(struct reading *r, struct lm_weight *w, struct loom_error *err)
+{
+	struct lm_arena *arena = &r->model->arena;
+	struct lm_layout *l = lm_arena_alloc(arena, 1, sizeof(*l), err);
+	char table[LM_DECODER_NAME], logits[LM_DECODER_NAME];
+	const char **aliases;
+
+	if (l == NULL)
+		return -1;
+	l->rank = l->axes = w->view->rank;
+	memcpy(l->shape, w->view->extent, sizeof(*l->shape) * l->rank);
+	memcpy(l->stride, w->view->stride, sizeof(*l->stride) * l->rank);
+	w->layout = l;
+	if (!r->d.tied ||
+	    strcmp(w->source, lm_decoder_name(table, LM_NAMES_HF, LM_ROLE_EMBEDDING, 0)) != 0)
+		return 0;
+	aliases = lm_arena_alloc(arena, 2, sizeof(*aliases), err);
+	if (aliases == NULL)
+		return -1;
+	aliases[0] = lm_arena_string(arena, lm_decoder_name(logits, LM_NAMES_HF, LM_ROLE_LOGITS, 0),
+	    err);
+	w->aliases = aliases;
+	return aliases[0] != NULL ? 0 : -1;
+}
+
+static int
+put_origins(struct reading *r, struct loom_error *err)
+{
+	struct lm_node *n;
+	size_t i, k;
+
+	for (i = 0; i < r->model->n_nodes; i++)
+		for (n = r->model->nodes[i], k = 0; k < LM_SLOTS; k++)
+			if (n->weight[k].source != NULL && n->weight[k].same == NULL &&
+			    n->weight[k].view != NULL && put_origin(r, &n->weight[k], err) < 0)
+				return -1;
+	return 0;
+}
+
 /* ---- the whole ---- */
 
 static int
@@ -264,7 +308,8 @@ read_all(struct reading *r, const char *path, struct loom_error *err)
 
 	if (read_config(r, &tied, err) < 0 || open_tensors(r, path, err) < 0 ||
 	    name_tensors(r, err) < 0 || settle_tied(r, tied, err) < 0 ||
-	    lm_decoder_build(r->model, &r->d, find, r, err) < 0 || all_used(r, err) < 0)
+	    lm_decoder_build(r->model, &r->d, find, r, err) < 0 || all_used(r, err) < 0 ||
+	    put_origins(r, err) < 0)
 		return -1;
 	return lm_flat_keep(r->model, r->tensors, err);
 }

@@ -96,6 +96,19 @@ check_architecture(const struct lm_huggingface_family *f, json_t *root, struct l
 	    f->architecture);
 }
 
+static int
+fail_family(const char *type, struct loom_error *err)
+{
+	char names[256] = "", shown[LM_SHOWN];
+	size_t i, used = 0;
+
+	for (i = 0; i < FAMILIES && used < sizeof(names); i++)
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
+		    i > 0 ? ", " : "", families[i].model_type);
+	return lm_fail(err, LOOM_EUNSUPPORTED, WHERE ": model_type %s is not one that is read: %s",
+	    lm_shown(shown, type), names);
+}
+
 static const struct lm_huggingface_family *
 read_family(json_t *root, struct loom_error *err)
 {
@@ -109,9 +122,7 @@ read_family(json_t *root, struct loom_error *err)
 	for (i = 0; i < FAMILIES && strcmp(families[i].model_type, type) != 0; i++)
 		continue;
 	if (i == FAMILIES) {
-		(void)lm_fail(err, LOOM_EUNSUPPORTED,
-		    WHERE ": model_type %s is not one that is read: llama, mistral, qwen2, qwen3",
-		    lm_shown(shown, type));
+		(void)fail_family(type, err);
 		return NULL;
 	}
 	if (strcmp(act, "silu") != 0) {

@@ -543,7 +543,9 @@ prepare(struct writing *w, struct loom_error *err)
 		return -1;
 	if (is == 0)
 		return lm_fail(err, LOOM_EUNSUPPORTED,
-		    "is no decoder that such a directory could hold: %s", why);
+		    "is no decoder that such a directory could hold: %s; one of transformers leaves by "
+		    "way of its own: save_pretrained, then loom-import DIRECTORY",
+		    why);
 	w->family = lm_huggingface_family(&w->d, err);
 	if (w->family == NULL || lm_flat_dtype(e, 1, &w->dtype, err) < 0 ||
 	    lm_huggingface_find_rope(&w->rope, &w->d, e->arena, err) < 0)

@@ -438,6 +438,24 @@ write_all(struct lm_sink *sink, const struct lm_format_ops *f, const struct loom
 }
 
 int
+loom_tensors_writes(const char *format, struct loom_error *err)
+{
+	const struct lm_format_ops *f = lm_format_find(format);
+	char names[256] = "", shown[LM_SHOWN];
+	size_t i, used = 0;
+
+	if (f != NULL && f->write_tensors != NULL)
+		return 0;
+	for (i = 0; (f = lm_format_at(i)) != NULL && used < sizeof(names); i++)
+		if (f->write_tensors != NULL)
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
+			    used > 0 ? ", " : "", f->name);
+	return lm_fail(err, LOOM_EARG,
+	    "format %s is not one that tensors are written in (expected one of: %s)",
+	    lm_shown(shown, format), names);
+}
+
+int
 loom_tensors_write(const char *path, const char *format, const struct loom_tensor *t, size_t n,
     struct loom_error *err)
 {
@@ -445,10 +463,7 @@ loom_tensors_write(const char *path, const char *format, const struct loom_tenso
 	struct lm_sink *sink;
 	int r;
 
-	if (f == NULL || f->write_tensors == NULL)
-		return lm_fail(err, LOOM_EARG, "%s is no format that tensors are written in",
-		    format);
-	if (lm_sink_open(&sink, path, err) < 0)
+	if (loom_tensors_writes(format, err) < 0 || lm_sink_open(&sink, path, err) < 0)
 		return -1;
 	r = write_all(sink, f, t, n, err);
 	lm_sink_free(sink);

@@ -19,6 +19,7 @@ struct filling {
 	struct lm_names names;
 	const struct loom_model *like;
 	unsigned char *used;
+	int state_dict; /* no topology, and arrays that layouts of the template lie in */
 };
 
 /* ---- a slot and its tensor ---- */
@@ -277,6 +278,15 @@ put_constant(struct filling *f, struct pair *p, struct loom_error *err)
 }
 
 static int
+computed(const struct pair *p, struct loom_error *err)
+{
+	return lm_fail(err, LOOM_EUNSUPPORTED,
+	    "node %.80s: its %s is computed from arrays of a state dict, or nobody said where in them "
+	    "it lies: it cannot be taken from one",
+	    p->node->name, p->node->op->slots[p->slot].name);
+}
+
+static int
 no_tensor(const struct pair *p, const char *name, struct loom_error *err)
 {
 	char shown[LM_SHOWN];
@@ -295,8 +305,11 @@ static int
 fill_named(struct filling *f, struct pair *p, const char *name, struct loom_error *err)
 {
 	int ours = f->tensors->topology != NULL;
+	int constant = strcmp(p->node->op->name, "constant") == 0;
 	size_t source = by_source(f, p->twin);
 
+	if (f->state_dict && p->twin != NULL && p->twin->layout == NULL)
+		return constant ? put_constant(f, p, err) : computed(p, err);
 	p->entry = source;
 	if (!ours && source != LM_NO_NAME)
 		return put_source(f, p, err);
@@ -306,8 +319,7 @@ fill_named(struct filling *f, struct pair *p, const char *name, struct loom_erro
 	p->entry = source;
 	if (source != LM_NO_NAME)
 		return put_source(f, p, err);
-	if (!ours && p->twin != NULL && p->twin->layout == NULL &&
-	    strcmp(p->node->op->name, "constant") == 0)
+	if (!ours && p->twin != NULL && p->twin->layout == NULL && constant)
 		return put_constant(f, p, err);
 	return no_tensor(p, name, err);
 }
@@ -379,6 +391,24 @@ fill_node(struct loom_model *m, struct lm_node *node, void *context, struct loom
 
 /* ---- the whole ---- */
 
+/* Has the file an array in which a slot of the template is known to lie? */
+static int
+is_state_dict(const struct filling *f)
+{
+	const struct lm_weight *twin;
+	size_t i, k;
+
+	if (f->tensors->topology != NULL || f->like == NULL)
+		return 0;
+	for (i = 0; i < f->like->n_nodes; i++)
+		for (k = 0; k < LM_SLOTS; k++) {
+			twin = &f->like->nodes[i]->weight[k];
+			if (twin->layout != NULL && by_source(f, twin) != LM_NO_NAME)
+				return 1;
+		}
+	return 0;
+}
+
 /* PyTorch's batch norms count how often they were trained, which changes nothing. */
 static int
 is_count(const char *name)
@@ -415,6 +445,7 @@ lm_topology_fill(struct loom_model *m, const char *text, size_t n, struct loom_t
 	r = f.used != NULL ? 0 : -1;
 	for (i = 0; r == 0 && i < t->n; i++)
 		r = lm_names_add(&f.names, &arena, t->entries[i].tensor.name, i, err);
+	f.state_dict = r == 0 && is_state_dict(&f);
 	if (r == 0)
 		r = lm_topology_read(m, text, n, fill_node, &f, err);
 	if (r == 0)

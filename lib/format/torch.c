@@ -268,18 +268,39 @@ fail_missing(const struct gathering *g, uint64_t count, struct loom_error *err)
 	    (unsigned long long)element);
 }
 
+/* What is there already must be the same. */
 static int
-put_element(struct gathering *g, const struct part *part, uint64_t element,
+put_again(const struct gathering *g, const struct part *part, uint64_t element,
     const unsigned char *value, size_t size, struct loom_error *err)
 {
-	unsigned char bit = (unsigned char)(1u << element % 8), *seen = &g->seen[element / 8];
-	unsigned char *to = g->data + element * size;
+	return memcmp(g->data + element * size, value, size) == 0
+	    ? 0
+	    : fail_twice(g, part, element, err);
+}
 
-	if (*seen & bit)
-		return memcmp(to, value, size) == 0 ? 0 : fail_twice(g, part, element, err);
-	*seen |= bit;
-	g->n_seen++;
-	memcpy(to, value, size);
+/* n values to elements that are step apart (modulo 2^64). */
+static int
+put_row(struct gathering *g, const struct part *part, uint64_t element, uint64_t step,
+    const unsigned char *value, uint64_t n, size_t size, struct loom_error *err)
+{
+	unsigned char bit, *seen;
+	uint64_t i;
+
+	for (i = 0; i < n; i++, element += step, value += size) {
+		bit = (unsigned char)(1u << element % 8);
+		seen = &g->seen[element / 8];
+		if (*seen & bit) {
+			if (put_again(g, part, element, value, size, err) < 0)
+				return -1;
+			continue;
+		}
+		*seen |= bit;
+		g->n_seen++;
+		if (size == sizeof(float))
+			memcpy(g->data + element * sizeof(float), value, sizeof(float));
+		else
+			memcpy(g->data + element * size, value, size);
+	}
 	return 0;
 }
 
@@ -289,19 +310,21 @@ scatter(struct gathering *g, const struct part *part, const unsigned char *value
     struct loom_error *err)
 {
 	const struct lm_layout *l = part->weight->layout;
-	uint64_t at[LOOM_RANK] = { 0 }, element = l->first, i;
+	uint64_t at[LOOM_RANK] = { 0 }, element = l->first, i, n, step;
 	size_t size = g->to->dtype->bits / 8;
 	unsigned k;
 
-	for (i = 0; i < part->weight->count; i++, values += size) {
-		if (put_element(g, part, element, values, size, err) < 0)
+	n = l->axes > 0 ? part->shape.dim[l->axes - 1] : 1;
+	step = l->axes > 0 ? (uint64_t)l->stride[l->axes - 1] : 1;
+	for (i = 0; i < part->weight->count; i += n, values += n * size) {
+		if (put_row(g, part, element, step, values, n, size, err) < 0)
 			return -1;
-		for (k = l->axes; k-- > 0;) {
-			element += (uint64_t)l->stride[k]; /* modulo 2^64 */
-			if (++at[k] < part->shape.dim[k])
+		for (k = l->axes; k-- > 1;) {
+			element += (uint64_t)l->stride[k - 1]; /* modulo 2^64 */
+			if (++at[k - 1] < part->shape.dim[k - 1])
 				break;
-			element -= at[k] * (uint64_t)l->stride[k];
-			at[k] = 0;
+			element -= at[k - 1] * (uint64_t)l->stride[k - 1];
+			at[k - 1] = 0;
 		}
 	}
 	return 0;

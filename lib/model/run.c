@@ -120,6 +120,18 @@ loom_run_keep(struct loom_run *run)
 	run->planned = NULL;
 }
 
+void
+loom_run_from(struct loom_run *run, const char *source)
+{
+	run->from = source;
+}
+
+int
+lm_run_fail_inputs(const struct loom_run *run, struct loom_error *err)
+{
+	return run->from != NULL ? lm_fail_in(err, run->from) : -1;
+}
+
 /* ---- the plan ---- */
 
 /* The last node that reads a value; the number of nodes when it must outlive the run. */
@@ -286,11 +298,12 @@ plan(struct loom_run *run, struct loom_error *err)
 	begins = run->past.most > 0 && run->past.before == 0;
 	if (begins && lm_past_begin(&run->past, m, run->wanted, err) < 0)
 		return -1;
+	if (lm_model_sizes(m, run->wanted, a, &run->sizes, err) < 0)
+		return lm_run_fail_inputs(run, err);
 	for (i = 0; i < m->n_nodes; i++)
 		run->needs[i].positions = (size_t)run->past.most;
 	if (lm_model_shapes(m, run->wanted, run->shapes, run->needs, err) < 0 ||
 	    (begins && lm_past_keep(&run->past, m, run->needs, err) < 0) ||
-	    lm_model_sizes(m, run->wanted, a, &run->sizes, err) < 0 ||
 	    place_all(run, last, list, err) < 0 || lm_run_place_fed(run, err) < 0 ||
 	    place_scratch(run, err) < 0 || suit_weights(run, err) < 0)
 		return -1;
@@ -389,7 +402,7 @@ forward(struct loom_run *run, struct loom_error *err)
 		if (run->given[i].data == NULL)
 			return lm_fail(err, LOOM_EARG, "input %s is not given", m->inputs[i].name);
 	if (run->past.most > 0 && lm_past_go_on(&run->past, m, run->wanted, err) < 0)
-		return -1;
+		return lm_run_fail_inputs(run, err);
 	if (run->planned == NULL || (inputs > 0 && memcmp(run->planned, run->wanted, inputs) != 0))
 		r = plan(run, err);
 	else

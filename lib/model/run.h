@@ -14,6 +14,7 @@ struct loom_run {
 	struct loom_tensor *given;     /* one per input; data NULL: not set */
 	struct lm_shape *wanted;       /* shapes of the given inputs */
 	struct loom_tensor *feeds;     /* one per value, data NULL: not fed; NULL: none is */
+	const char *from;	       /* where inputs come from, for messages; NULL: nobody said */
 	int keep;
 	struct lm_past past;
 	/* of the last sequence that was cut into pieces: whole outputs, while whole */
@@ -43,6 +44,8 @@ struct loom_run {
 int lm_run_place_fed(struct loom_run *, struct loom_error *) LOOM_MUST_CHECK;
 /* Inputs and fed values, in the forms of a run. */
 int lm_run_convert(struct loom_run *, struct loom_error *) LOOM_MUST_CHECK;
+/* What is said of inputs comes to name where they are from; always -1. */
+int lm_run_fail_inputs(const struct loom_run *, struct loom_error *);
 /* What is said of a value comes to name whose it is; always -1. */
 int lm_run_fail_value(const char *what, const char *name, struct loom_error *);
 

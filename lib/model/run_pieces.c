@@ -109,8 +109,10 @@ read_inputs(struct whole *w, struct loom_error *err)
 		if (s->data == NULL || w->piece[i] == NULL || lm_shape_count(&s->shape, &count) < 0)
 			return -1;
 		if (lm_convert(s->shape.dtype, s->data, lm_dtype_find(run->given[i].dtype),
-			run->given[i].data, (size_t)count, err) < 0)
-			return lm_run_fail_value("input", m->inputs[i].name, err);
+			run->given[i].data, (size_t)count, err) < 0) {
+			(void)lm_run_fail_value("input", m->inputs[i].name, err);
+			return lm_run_fail_inputs(run, err);
+		}
 	}
 	return 0;
 }
@@ -183,9 +185,10 @@ start(struct whole *w, struct loom_error *err)
 	const struct loom_model *m = run->model;
 	struct lm_arena *a = &run->pieces;
 
-	if (loom_run_cache(run, SIZE_MAX / 64, err) < 0 ||
-	    lm_past_go_on(&run->past, m, run->wanted, err) < 0)
+	if (loom_run_cache(run, SIZE_MAX / 64, err) < 0)
 		return -1;
+	if (lm_past_go_on(&run->past, m, run->wanted, err) < 0)
+		return lm_run_fail_inputs(run, err);
 	w->positions = run->past.piece;
 	lm_arena_release(a);
 	w->in = lm_arena_alloc(a, m->n_inputs, sizeof(*w->in), err);

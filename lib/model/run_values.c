@@ -78,8 +78,10 @@ convert_inputs(struct loom_run *run, struct loom_error *err)
 			read->shape = NULL;
 		if (lm_shape_count(&run->wanted[i], &count) < 0 ||
 		    lm_convert(m->inputs[i].dtype, run->values[m->inputs[i].tensor].data, from,
-			run->given[i].data, (size_t)count, err) < 0)
-			return lm_run_fail_value("input", m->inputs[i].name, err);
+			run->given[i].data, (size_t)count, err) < 0) {
+			(void)lm_run_fail_value("input", m->inputs[i].name, err);
+			return lm_run_fail_inputs(run, err);
+		}
 	}
 	return 0;
 }

@@ -37,6 +37,9 @@ lm_onnx_lengths_begin(struct lm_onnx_lengths *l, int rank)
 		    lm_onnx_list(l->w, l->n, "lengths.shape", &all, 1, l->err));
 	one = lm_onnx_whole(l->w, l->n, "least", 1, l->err);
 	l->some = LM_ONNX_MADE(l->w, l->n, "some", "Max", l->err, l->given, one);
+	/* Nobody would read what follows: a backward sequence is turned, and has no last step to take. */
+	if (l->n->param[LM_DIRECTION].i == LM_BACKWARD && l->n->n_out <= LM_H_N)
+		return l->some != NULL ? 0 : -1;
 	none = lm_onnx_whole(l->w, l->n, "none", 0, l->err);
 	l->stepped = LM_ONNX_MADE(l->w, l->n, "stepped", "Less", l->err, none,
 	    widened(l, "lengths.rows", l->given, 1, 1));
@@ -86,13 +89,16 @@ lm_onnx_lengths_state(const struct lm_onnx_lengths *l, const char *what, const c
 const char *
 lm_onnx_lengths_last(const struct lm_onnx_lengths *l, const char *y)
 {
-	const int64_t shape[] = { 1, 1, 1, l->n->param[LM_HIDDEN].i }, first = 0;
+	const int64_t shape[] = { 1, 1, 1, l->n->param[LM_HIDDEN].i }, first = 0,
+		      rows[] = { 0, 1, 3 };
 	const char *at, *one;
 	struct lm_onnx_node *taken;
 
 	one = lm_onnx_whole(l->w, l->n, "one", 1, l->err);
 	at = LM_ONNX_MADE(l->w, l->n, "last", "Sub", l->err, l->some, one);
-	at = at != NULL ? widened(l, "last.rows", at, 1, 1) : NULL;
+	at = at != NULL ? LM_ONNX_MADE(l->w, l->n, "last.rows", "Unsqueeze", l->err, at,
+			      lm_onnx_list(l->w, l->n, "last.rows.axes", rows, 3, l->err))
+			: NULL;
 	at = LM_ONNX_MADE(l->w, l->n, "last.all", "Expand", l->err, at,
 	    lm_onnx_list(l->w, l->n, "last.shape", shape, 4, l->err));
 	taken = LM_ONNX_STEP(l->w, l->n, "last.steps", "GatherElements", l->err, y, at);

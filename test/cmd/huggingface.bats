@@ -127,9 +127,10 @@ facts() { grep '_token_id\|max_position' "$1/config.json" | tr -d ' \n'; }
 @test "huggingface: what is no decoder, and what does not fit, is refused" {
 	loom-import -o add.entity "$ADD"
 	cp "$FIXTURES/entity/chain-float32/model.entity" chain.entity
-	export_fails 3 "chain.entity: is no decoder that such a directory could hold: input x is not int64 [batch, sequence]" \
+	export_fails 3 "chain.entity: is no decoder that such a directory could hold: input x is not int64 [batch, sequence]; one of transformers leaves by way of its own: save_pretrained, then loom-import DIRECTORY" \
 		chain.entity
 	export_fails 2 "add.entity: dtype q8_0 is not one of this format: f16 or bf16" --dtype q8_0 add.entity
+	export_fails 2 "standard output: cannot be the directory that this format is: name one with -o" -o - add.entity
 	mkdir out && touch out/file
 	run -4 --separate-stderr loom-export -f huggingface -o out add.entity
 	[ "$(ls out)" = file ]
@@ -139,6 +140,15 @@ facts() { grep '_token_id\|max_position' "$1/config.json" | tr -d ' \n'; }
 		--template add.entity add
 	mkdir empty
 	import_fails 3 "empty: is a directory without a config.json: not a network that we read" empty
+}
+
+@test "huggingface: config.json is not the network, its directory is" {
+	import_fails 3 "$ADD/config.json: byte 0: is the config.json of a Hugging Face directory: name the directory" "$ADD/config.json"
+	run -3 --separate-stderr entity-dump - <"$ADD/config.json"
+	[ "$output" = "" ]
+	[ "$stderr" = "entity-dump: <stdin>: byte 0: is the config.json of a Hugging Face directory: name the directory" ]
+	echo '{"nodes": []}' >other.json
+	import_fails 3 "other.json: byte 0: not a network (expected one of: entity, npz, safetensors, gguf, onnx, huggingface, shards)" other.json
 }
 
 @test "huggingface: narrower weights cost what a line for each tensor says" {
@@ -194,4 +204,15 @@ facts() { grep '_token_id\|max_position' "$1/config.json" | tr -d ' \n'; }
 	same expected flat
 	loom-import --data-dir . --template add.entity -o piped.entity - <index.json
 	same flat.entity piped.entity
+}
+
+@test "huggingface: weights alone come and go by its names, with what is said beside them" {
+	loom-import -o add.entity "$ADD"
+	loom-export -f torch -o state.safetensors add.entity
+	loom-compare -q state.safetensors "$ADD/model.safetensors"
+	loom-import -t add.entity -o back.entity state.safetensors
+	loom-export -f huggingface -o there add.entity
+	loom-export -f huggingface -o again back.entity
+	grep -E '"(bos|eos)_token_id"|max_position' there/config.json >want
+	grep -E '"(bos|eos)_token_id"|max_position' again/config.json | same want -
 }

@@ -292,7 +292,7 @@ for name, a in sorted(load_file(sys.argv[1]).items()): print(name, a.tolist())' 
 	for value in 1.5 nan inf -inf 1e300; do
 		"$PYTHON" -c "import numpy as n; n.savez('x.npz', x=n.array([[float('$value'), 2]]), y=n.array([1, 2]))"
 		run --separate-stderr -3 loom-infer -m net.entity --raw f32 -o y x.npz
-		[ "$stderr" = "loom-infer: net.entity: input x: expected int64, found float64 whose value 0 is ${value/e/e+}" ]
+		[ "$stderr" = "loom-infer: x.npz: input x: expected int64, found float64 whose value 0 is ${value/e/e+}" ]
 		[ ! -e y ]
 	done
 }
@@ -308,7 +308,10 @@ for name, a in sorted(load_file(sys.argv[1]).items()): print(name, a.tolist())' 
 	net "$two_layers" >net.entity
 	npy '[[1, 1, 1]]' >x.npy
 	run --separate-stderr -3 loom-infer -m net.entity --raw f32 -o y x.npy
-	[ "$stderr" = "loom-infer: net.entity: input x of layer net.0 (dense): expected float32 [batch, 2], found float32 [1, 3]" ]
+	[ "$stderr" = "loom-infer: x.npy: input x of layer net.0 (dense): expected float32 [batch, 2], found float32 [1, 3]" ]
+	[ ! -e y ]
+	run --separate-stderr -3 loom-infer -m net.entity --raw f32 -o y <x.npy
+	[ "$stderr" = "loom-infer: <stdin>: input x of layer net.0 (dense): expected float32 [batch, 2], found float32 [1, 3]" ]
 	[ ! -e y ]
 }
 
@@ -326,6 +329,8 @@ for name, a in sorted(load_file(sys.argv[1]).items()): print(name, a.tolist())' 
 	[ "${stderr_lines[0]}" = "usage: loom-infer -m MODEL [-Hv] [-c N] [-F TAPS] [-f FORMAT] [-j JOBS] [-o OUTPUT] [-r f32] [-t TAPS] [INPUT]" ]
 	run --separate-stderr -2 loom-infer -m - -
 	[ "${stderr_lines[0]}" = "loom-infer: the model comes from standard input: name an INPUT file" ]
+	run --separate-stderr -2 loom-infer -m net.entity -f npyy -o y none.npy
+	[ "${stderr_lines[0]}" = "loom-infer: format npyy is not one that tensors are written in (expected one of: npy, npz, safetensors, raw)" ]
 	run --separate-stderr -2 loom-infer -m net.entity --raw f64 x.npy
 	[ "${stderr_lines[0]}" = "loom-infer: --raw f64: only f32 is known" ]
 	run --separate-stderr -4 loom-infer -m none.entity x.npy

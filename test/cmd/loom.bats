@@ -76,7 +76,7 @@ sound" ]
 		loom-infer -m one.entity x.npy >y.npy
 		loom-compare --atol 1e-6 y.npy want.npy
 		run -3 --separate-stderr loom-infer -m one.entity rows.npy
-		[ "$stderr" = "loom-infer: one.entity: input x of layer layers.0 ($kind): expected float32 [..., 1, 5], found float32 [2, 5]" ]
+		[ "$stderr" = "loom-infer: rows.npy: input x of layer layers.0 ($kind): expected float32 [..., 1, 5], found float32 [2, 5]" ]
 		[ "$output" = "" ]
 	done
 }

@@ -83,12 +83,12 @@ any_cut() {
 	[ "$stderr" = "loom-infer: fixed.entity: the network takes 3 positions, but not 4, so it cannot run in pieces" ]
 	case=$FIXTURES/layers/attention/cross
 	loom-stream <"$case/net.stream" >cross.entity
-	run --separate-stderr -3 loom-infer -c 2 -m cross.entity "$case/in.npz"
-	[ "$stderr" = "loom-infer: cross.entity: input key: expected 5 positions, as query has, found float32 [2, 9, 4]" ]
+	run --separate-stderr -3 loom-infer -c 2 -m cross.entity <"$case/in.npz"
+	[ "$stderr" = "loom-infer: <stdin>: input key: expected 5 positions, as query has, found float32 [2, 9, 4]" ]
 	case=$FIXTURES/layers/dense/rank-1
 	loom-stream <"$case/net.stream" >rank-1.entity
-	run --separate-stderr -3 loom-infer -c 2 -m rank-1.entity "$case/in.npz"
-	[ "$stderr" = "loom-infer: rank-1.entity: input x: expected an axis of positions, found float32 [6]" ]
+	run --separate-stderr -3 loom-infer -c 2 -m rank-1.entity <"$case/in.npz"
+	[ "$stderr" = "loom-infer: <stdin>: input x: expected an axis of positions, found float32 [6]" ]
 }
 
 @test "pieces: --chunk goes with neither --taps nor --feed, and takes a number" {

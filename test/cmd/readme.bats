@@ -25,6 +25,21 @@ blocks() { awk -v kind="\`\`\`$1" '$0 == kind { on = 1; next } /^```/ { on = 0 }
 	[ "$(grep -c '^\$ ' session)" = 10 ]
 }
 
+@test "readme: another engine runs what it exports, and a state dict leaves" {
+	"$PYTHON" -c 'import onnxruntime, sklearn' 2>/dev/null || skip "onnxruntime or scikit-learn is not installed"
+	blocks python | tail -n +2 >net.py
+	"$PYTHON" -c "import numpy, net; numpy.save('x.npy', net.load_iris().data.astype('f4'))"
+	"$PYTHON" -m planetbridging emit sklearn net:build --input x.npy 2>err | loom-stream >net.entity
+	blocks shell-session >session
+	LOOM_PYTHON=$PYTHON bash -c 'while IFS= read -r line; do
+		case $line in
+		"$ "*) printf "%s\n" "$line"; eval "${line#??}" </dev/null || exit ;;
+		esac
+	done <session' >found 2>&1
+	same found session
+	[ "$(grep -c '^\$ ' session)" = 2 ]
+}
+
 @test "readme: every make command it names is one that .ci/run calls or make knows" {
 	blocks sh >commands
 	while read -r word rest; do

@@ -224,3 +224,39 @@ tensor k float32 [2, 1] min=1 max=2' ]
 		[ "$(tail -c 12 z.entity | od -An -tf4 | tr -s ' ')" = ' 1 2 0.5' ]
 	done
 }
+
+# The weight is no array of the source, as that of a transposed convolution with groups; its name is one.
+@test "torch: what is not known to lie in a state dict is not taken from one, whatever it is called" {
+	stream 's/"source":"k","layout":{[^}]*}/"source":"y.weight"/' | loom-stream >y.entity
+	"$PYTHON" - <<-'PY'
+		import numpy as np
+		from safetensors.numpy import save_file
+		save_file({"y.weight": np.float32([[3, 4]]), "b": np.float32([5])}, "in.safetensors")
+	PY
+	run -3 --separate-stderr loom-import -t y.entity -o z.entity in.safetensors
+	[ "$stderr" = "loom-import: in.safetensors: node y: its weight is computed from arrays of a state dict, or nobody said where in them it lies: it cannot be taken from one" ]
+	[ ! -e z.entity ]
+}
+
+@test "torch: the file is read back by windows" {
+	"$PYTHON" - <<-'PY' | loom-stream -o deep.entity
+		import json, sys
+		n, wide = 24, 1024
+		head = {"loom_stream": 2, "planet": "test", "model": "deep", "mode": "eval", "nodes": n, "bytes": n * wide * wide * 4,
+		        "inputs": [{"name": "x", "dtype": "float32", "shape": ["batch", wide]}], "outputs": [f"d{n - 1}"]}
+		out = sys.stdout.buffer
+		out.write(json.dumps(head).encode() + b"\n")
+		for i in range(n):
+		    slot = {"slot": "weight", "dtype": "float32", "shape": [wide, wide], "axes": ["i", "o"], "source": f"k{i}",
+		            "layout": {"shape": [wide, wide], "first": 0, "strides": [wide, 1]}}
+		    node = {"name": f"d{i}", "op": "dense", "in": [f"d{i - 1}" if i else "x"], "tensors": [slot],
+		            "params": {"in_features": wide, "out_features": wide, "bias": False}}
+		    out.write(json.dumps(node).encode() + b"\n")
+		for i in range(n):
+		    out.write(bytes(4 * wide * wide))
+		out.write(json.dumps({"end": True, "bytes": head["bytes"]}).encode() + b"\n")
+	PY
+	[ "${BUILD:-release}" = release ] || skip "sanitizers reserve address space"
+	(ulimit -v 65536 && loom-export -f torch -o deep.safetensors deep.entity)
+	(ulimit -v 65536 && loom-export -f safetensors -o net.safetensors deep.entity)
+}

@@ -154,7 +154,8 @@ def test_plot():
     machine = {"processor": "P", "date": "2026-01-01", "sets": ["avx512"]}
     drawn = ElementTree.fromstring(plot.svg(results.document(machine, [results.Table("t", "T", rows)])))
     words = [e.text for e in drawn.iter() if e.tag.endswith("text")]
-    assert {"a < b", "b & a", "0.50", "2.00"} <= set(words)
+    assert {"a < b", "b & a", "0.50", "2.00", "avx512", "least that is aimed at"} <= set(words)
+    assert len([e for e in drawn.iter() if e.get("stroke-width") == "2"]) == 1 + 3  # the key's, the rows'
     circles = [float(e.get("transform").split("(")[1].split()[0]) for e in drawn.iter() if e.tag.endswith("circle")]
     key, *points = circles
     scale = plot.Scale(0.5, 2.0)

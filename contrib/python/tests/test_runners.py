@@ -105,6 +105,29 @@ def test_a_file_that_the_engine_refuses(command, engine):
     assert err.count("\n") == 1
 
 
+@pytest.mark.skipif("openvino" not in ONNX_ENGINES, reason="openvino is not installed")
+@pytest.mark.parametrize(("operator", "domain", "message"), [
+    ("Frob", "mine", "No conversion rule found for operations: mine.Frob"),
+    ("Concat", "", "Concat-17 with a message: While validating ONNX node '<Node(Concat): y>': Check '_impl != "
+                   "nullptr' failed at src/core/src/any.cpp:153: Any was not initialized."),
+])
+def test_openvino_says_what_is_behind_its_colons(command, operator, domain, message):
+    import onnx
+
+    named = [helper.make_tensor_value_info(name, 1, ["n", 4]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node(operator, ["x"], ["y"], domain=domain)], "net", named[:1], named[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)],
+                                ir_version=8), "odd.onnx")
+    assert command("openvino", "odd.onnx", "--inputs", "x.npy", "-o", "y.npy") == (
+        3, "", f"planetbridging: odd.onnx: openvino refuses it: {message}\n")
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("welvet"), reason="welvet is not installed")
+def test_loom_runs_checkpoints_alone(command):
+    assert command("loom", "net.onnx", "--inputs", "x.npy", "-o", "y.npy") == (
+        3, "", "planetbridging: net.onnx: loom runs an .entity, which this is not: loom-import makes one of it\n")
+
+
 @pytest.mark.parametrize("engine", ONNX_ENGINES)
 def test_inputs_that_do_not_fit(command, engine):
     np.save("x.npy", X[:, :3])

@@ -34,8 +34,13 @@ def run(model: str, inputs: dict, threads: int = 1, spec: str = "") -> dict[str,
     return {item.get_any_name(): np.array(made[item]) for item in compiled.outputs}
 
 
+NOTHING = ("Exception from ", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:")
+"""Beginnings of lines that tell of its own source files, or only that there is a message."""
+
+
 def reason(error: Exception) -> str:
-    """What it says in the line behind those that tell of its own source files."""
-    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
-    plain = [line for line in lines if not line.startswith(("Exception from ", "Check '"))]
-    return (plain or lines or [type(error).__name__])[0][:300]
+    """The first line that tells something, with those that its colon leads to."""
+    lines = [" ".join(line.split()).removeprefix("-- ") for line in str(error).splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(NOTHING)] or lines or [type(error).__name__]
+    ends = next((i for i, line in enumerate(said) if not line.endswith(":")), len(said) - 1)
+    return " ".join(said[:ends + 1]).rstrip(" :")[:300]
