@@ -184,8 +184,7 @@ class Builder:
 
         Weights that are views of it will have `layout`s.
         """
-        array = array.view(bits(array.dtype))
-        self._origins.add(name, array, aliases)
+        self._origins.add(name, array.view(bits(array.dtype)), aliases)
         return array
 
     def tensor(self, node: str, slot: str, array, *, key=None, dtype="", axes=None, source=""):

@@ -42,7 +42,9 @@ def test_products_of_stored_and_computed_weights(streamed):
                  n=nn.Bilinear(6, 6, 3))
     document = exact(streamed, net, *drawn((3, 4, 6), (2, 4, 6)))
     sources = [t.get("source") for n in document.nodes if n["op"] == "dense" for t in n["tensors"]]
-    assert sources == ["mul of a.weight", "slice of w", "slice of b", "a.weight", "a.bias", "cat of w"]
+    assert sources == ["mul of a.weight", "w", "b", "a.weight", "a.bias", "cat of w"]
+    slices = [t["layout"] for n in document.nodes if n["op"] == "dense" for t in n["tensors"] if t["source"] in "wb"]
+    assert slices == [{"shape": [6, 6], "first": 0, "strides": [1, 6]}, {"shape": [6], "first": 0, "strides": [1]}]
 
 
 def heads(*sizes, groups=4):

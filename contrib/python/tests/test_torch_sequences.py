@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 from planetbridging import emit, native  # noqa: E402
 from planetbridging.composed.torch_ import RopeAttention  # noqa: E402
 from torch_networks import (  # noqa: E402
-    drawn, exact, filled, module, names, operations, problems_of, run_numpy)
+    drawn, exact, filled, module, names, operations, problems_of, rows_of, run_numpy)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -47,9 +47,9 @@ def test_gates_are_slots_and_say_their_rows(streamed):
     document = exact(streamed, module(first, r=nn.LSTM(5, 4, batch_first=True)), *drawn(*SEQUENCES))
     node, = document.nodes
     assert [t["slot"] for t in node["tensors"]] == GATED
-    assert [t["source"] for t in node["tensors"]][3:6] == [
+    assert [rows_of(t) for t in node["tensors"]][3:6] == [
         "r.weight_ih_l0[4:8]", "r.weight_hh_l0[4:8]", "r.bias_ih_l0[4:8]"]
-    assert node["tensors"][-1]["source"] == "r.bias_hh_l0[12:16]"
+    assert rows_of(node["tensors"][-1]) == "r.bias_hh_l0[12:16]"
     assert node["params"] == {"input_size": 5, "hidden_size": 4, "biases": 2,
                               "direction": "forward", "order": "time"}
 
@@ -162,7 +162,7 @@ def test_attention_to_itself(streamed, layer, forward, shapes):
     assert {"d_model": d, "key_features": d, "num_heads": layer.num_heads, "causal": False,
             "head_dim": layer.head_dim, "rope": "none", "mask": "none", "fill": "-inf"}.items() \
         <= node["params"].items()
-    assert [t["source"] for t in node["tensors"]][:4] == [
+    assert [rows_of(t) for t in node["tensors"][:4]] == [
         f"m.in_proj_weight[0:{d}]", f"m.in_proj_weight[{d}:{2 * d}]",
         f"m.in_proj_weight[{2 * d}:{3 * d}]", "m.out_proj.weight"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -62,6 +63,16 @@ def module(function, **parts):
 def family(functions: dict):
     """A module that returns what each function makes of its input, by name."""
     return bare(lambda s, x: {name: function(x) for name, function in functions.items()})
+
+
+def rows_of(entry):
+    """Which rows of an array a slot is: "name[first:behind]", or the name alone if it is all of it."""
+    layout = entry["layout"]
+    width = math.prod(layout["shape"][1:])
+    first, rest = divmod(layout["first"], width)
+    behind = first + entry["shape"][0]
+    assert rest == 0 and layout["strides"] == [width, 1][:len(layout["shape"])]
+    return entry["source"] + (f"[{first}:{behind}]" if behind - first < layout["shape"][0] else "")
 
 
 def operations(document):
