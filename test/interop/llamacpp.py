@@ -16,7 +16,11 @@ def library():
     """The shared object, or None where the package is not installed."""
     if importlib.util.find_spec("xllamacpp") is None:
         return None
-    lib = llama_cpp.library()
+    return declared(llama_cpp.library())
+
+
+def declared(lib):
+    """A loaded library with the types of the functions that are called here; each that is loaded has its own."""
     lib.llama_tokenize.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32,
                                    ctypes.POINTER(ctypes.c_int32), ctypes.c_int32, ctypes.c_bool,
                                    ctypes.c_bool]
@@ -36,6 +40,10 @@ def quantised(lib, kind, x):
 
 class Model(llama_cpp.Model):
     """The runner's, which computes logits, and what else the tests ask."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        declared(self.lib)
 
     def tokens(self, text):
         """Ids of a text, special tokens in it read as such and none added."""
