@@ -148,31 +148,6 @@ read_extents(struct lm_onnx_reading *r, const struct lm_onnx_node *node, const s
 	return 0;
 }
 
-/* [in, out of a group, k...] as [out, in of a group, k...]. */
-static int
-filters_by_output(struct lm_onnx_reading *r, const struct filters *f, struct lm_view *order,
-    struct loom_error *err)
-{
-	struct lm_view v;
-	unsigned i;
-
-	if (lm_onnx_view(r, f->weight, &v, err) < 0)
-		return -1;
-	*order = v;
-	order->rank = v.rank + 1;
-	order->extent[0] = (uint64_t)f->groups;
-	order->extent[1] = v.extent[1];
-	order->extent[2] = v.extent[0] / (uint64_t)f->groups;
-	order->stride[0] = order->extent[2] * v.stride[0];
-	order->stride[1] = v.stride[1];
-	order->stride[2] = v.stride[0];
-	for (i = 2; i < v.rank; i++) {
-		order->extent[i + 1] = v.extent[i];
-		order->stride[i + 1] = v.stride[i];
-	}
-	return 0;
-}
-
 LM_ONNX_READER(convtranspose)
 {
 	static const char *const op[] = { "convtranspose1", "convtranspose2", "convtranspose3" };
@@ -184,8 +159,9 @@ LM_ONNX_READER(convtranspose)
 	if (read_filters(r, node, &f, err) < 0 ||
 	    lm_onnx_read_windows(r, node, f.axes, f.weight->tensor->dim + 2, &windows, err) < 0 ||
 	    read_extents(r, node, &f, &windows, err) < 0 ||
-	    filters_by_output(r, &f, &order, err) < 0)
+	    lm_onnx_view(r, f.weight, &order, err) < 0)
 		return -1;
+	lm_onnx_filters_by_output(&order, (uint64_t)f.groups);
 	n = begin(r, node, op, &f, &windows, err);
 	if (n == NULL)
 		return -1;

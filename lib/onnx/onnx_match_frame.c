@@ -147,28 +147,6 @@ lm_onnx_propose_conv(struct lm_onnx_proposal *p, const struct lm_onnx_node *at,
 	return bias == NULL || lm_onnx_propose_slot(p, BIAS, bias, NULL, err) == 0 ? 1 : -1;
 }
 
-/* [in, out of a group, k...] as [out, in of a group, k...]. */
-static void
-by_output(const struct lm_onnx_tensor *w, uint64_t groups, struct lm_view *order)
-{
-	struct lm_view v;
-	unsigned i;
-
-	lm_onnx_order(w, &v);
-	*order = v;
-	order->rank = v.rank + 1;
-	order->extent[0] = groups;
-	order->extent[1] = v.extent[1];
-	order->extent[2] = v.extent[0] / groups;
-	order->stride[0] = order->extent[2] * v.stride[0];
-	order->stride[1] = v.stride[1];
-	order->stride[2] = v.stride[0];
-	for (i = 2; i < v.rank; i++) {
-		order->extent[i + 1] = v.extent[i];
-		order->stride[i + 1] = v.stride[i];
-	}
-}
-
 /* What is around the operator's result: zeros, then the bias. */
 struct around {
 	const char *y; /* at the end of it */
@@ -237,7 +215,8 @@ lm_onnx_propose_convtranspose(struct lm_onnx_proposal *p, const struct lm_onnx_n
 		return r;
 	set(p, "in_channels", (int64_t)w->dim[0]);
 	set(p, "out_channels", (int64_t)w->dim[1] * p->node->param[GROUPS].i);
-	by_output(w, (uint64_t)p->node->param[GROUPS].i, &order);
+	lm_onnx_order(w, &order);
+	lm_onnx_filters_by_output(&order, (uint64_t)p->node->param[GROUPS].i);
 	if (lm_onnx_propose_slot(p, WEIGHT, w, &order, err) < 0)
 		return -1;
 	return a.bias == NULL || lm_onnx_propose_slot(p, BIAS, a.bias, NULL, err) == 0 ? 1 : -1;

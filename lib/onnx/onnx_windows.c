@@ -201,3 +201,22 @@ lm_onnx_set_windows(struct lm_onnx_reading *r, struct lm_node *n, const struct l
 		return -1;
 	return lm_onnx_set_list(r, n, "pad_high", s->high, s->axes, err);
 }
+
+void
+lm_onnx_filters_by_output(struct lm_view *order, uint64_t groups)
+{
+	struct lm_view v = *order;
+	unsigned i;
+
+	order->rank = v.rank + 1;
+	order->extent[0] = groups;
+	order->extent[1] = v.extent[1];
+	order->extent[2] = v.extent[0] / groups;
+	order->stride[0] = (int64_t)order->extent[2] * v.stride[0];
+	order->stride[1] = v.stride[1];
+	order->stride[2] = v.stride[0];
+	for (i = 2; i < v.rank; i++) {
+		order->extent[i + 1] = v.extent[i];
+		order->stride[i + 1] = v.stride[i];
+	}
+}

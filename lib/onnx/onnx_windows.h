@@ -38,5 +38,7 @@ int64_t lm_onnx_spatial(const struct lm_onnx_known *x, unsigned axes, unsigned i
 /* Into the parameters of a node of ours. */
 int lm_onnx_set_windows(struct lm_onnx_reading *, struct lm_node *, const struct lm_onnx_windows *,
     struct loom_error *) LOOM_MUST_CHECK;
+/* Filters of a transposed convolution, [in, out of a group, k...], become [group, out, in of a group, k...]. */
+void lm_onnx_filters_by_output(struct lm_view *, uint64_t groups);
 
 #endif
